@@ -1,0 +1,105 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Warnings are errors where SESSION_GATEWAY_STRICT is set (CI); a newer compiler's new warnings do not break a user's build.
+let strict = Context.environment["SESSION_GATEWAY_STRICT"] != nil
+let settings: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+    ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioTestUtilities: Target.Dependency = .product(name: "NIOTestUtils", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "session-gateway",
+    products: [.executable(name: "session-gateway", targets: ["session-gateway"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "session-gateway",
+            dependencies: ["Gateway", "Configuration", arguments, logging],
+            swiftSettings: settings
+        ),
+
+        // Assembles; the program on one screen.
+        library(
+            "Gateway",
+            [
+                "Responder", "Backends", "Store", "Configuration", "Sessions", "Memcached", "CGI",
+                nioCore, nioPosix, logging, deque, lifecycle, signals,
+            ]
+        ),
+
+        // nginx's side.
+        library("Responder", ["CGI", "CFastCGI", "CLinux", nioCore, logging, deque]),
+        .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
+
+        // The backends' side.
+        library("Backends", ["CGI", "FastCGI", "CLinux", nioCore, nioPosix, logging, deque]),
+        library("FastCGI", ["CGI", nioCore]),
+
+        // The store's side.
+        library("Store", ["Sessions", "Memcached", nioCore, logging, deque]),
+        library("Memcached", [nioCore, nioPosix, logging, deque]),
+
+        // Values, no I/O.
+        library("Sessions", [nioCore, crypto]),
+        library("Configuration", [.product(name: "Yams", package: "Yams")]),
+        library("CGI", [nioCore]),
+        .target(name: "CLinux"),
+
+        // For the tests: real servers on loopback, clocks.
+        library("GatewayTesting", ["CLinux", nioCore, nioPosix]),
+
+        tests("CGITests", ["CGI", nioCore]),
+        tests("FastCGITests", ["FastCGI", "CGI", nioCore, nioEmbedded, nioTestUtilities]),
+        tests("SessionsTests", ["Sessions", nioCore], resources: [.copy("Vectors")]),
+        tests("ConfigurationTests", ["Configuration"]),
+        tests(
+            "MemcachedTests",
+            [
+                "Memcached", "GatewayTesting", nioCore, nioPosix, nioEmbedded, nioTestUtilities, logging, deque,
+            ]
+        ),
+        tests("StoreTests", ["Store", "Sessions", "Memcached", "GatewayTesting", nioCore, nioPosix, logging]),
+        tests(
+            "BackendsTests",
+            ["Backends", "CGI", "FastCGI", "GatewayTesting", "CLinux", nioCore, nioPosix, logging]
+        ),
+        tests("ResponderTests", ["Responder", "CGI", "FastCGI", "GatewayTesting", "CLinux", nioCore, nioPosix]),
+        tests(
+            "GatewayTests",
+            ["Gateway", "Configuration", "Sessions", "CGI", "GatewayTesting", nioCore, nioPosix]
+        ),
+        tests("IntegrationTests", ["GatewayTesting", "CGI", "FastCGI", "Sessions", nioCore, nioPosix]),
+    ]
+)

@@ -1,0 +1,50 @@
+import Glibc
+import NIOCore
+import NIOPosix
+
+/// Opens one connection to an upstream.
+struct FastCGIConnector: Sendable {
+    let upstream: FastCGIUpstream
+    let timeout: TimeAmount
+    let eventLoop: any EventLoop
+
+    /// Where the listener's backlog of a unix socket is full, connecting fails at once; it is tried again for as long
+    /// as connecting may take.
+    private static let pause = TimeAmount.milliseconds(10)
+
+    func connect(_ connection: FastCGIConnection) -> EventLoopFuture<Void> {
+        let promise = self.eventLoop.makePromise(of: Void.self)
+        self.attempt(connection, deadline: .now() + self.timeout, promise)
+        return promise.futureResult
+    }
+
+    private func attempt(_ connection: FastCGIConnection, deadline: NIODeadline, _ promise: EventLoopPromise<Void>) {
+        self.connectOnce(connection).whenComplete { result in
+            switch result {
+            case .success:
+                promise.succeed(())
+            case .failure(let error as IOError)
+            where error.errnoCode == EAGAIN && NIODeadline.now() + Self.pause < deadline:
+                self.eventLoop.scheduleTask(in: Self.pause) {
+                    self.attempt(connection, deadline: deadline, promise)
+                }
+            case .failure(let error):
+                promise.fail(error)
+            }
+        }
+    }
+
+    private func connectOnce(_ connection: FastCGIConnection) -> EventLoopFuture<any Channel> {
+        let bootstrap = ClientBootstrap(group: self.eventLoop)
+            .connectTimeout(self.timeout)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(connection)
+                }
+            }
+        return switch self.upstream {
+        case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
+        case .tcp(let host, let port): bootstrap.connect(host: host, port: port)
+        }
+    }
+}

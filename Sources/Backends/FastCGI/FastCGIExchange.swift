@@ -1,0 +1,39 @@
+import FastCGI
+import NIOCore
+
+/// The caller's end of a request. When nobody holds it any more, the request is given up.
+final class FastCGIExchange: BackendExchange {
+    private let run: FastCGIRun
+
+    init(run: FastCGIRun) {
+        self.run = run
+    }
+
+    deinit {
+        self.abort()
+    }
+
+    var hasBufferedEvent: Bool { self.run.events.hasBufferedEvent }
+
+    func next() async throws(BackendError) -> BackendEvent {
+        try await self.run.events.next {
+            self.run.connection?.resumeReading(for: self.run)
+        }
+    }
+
+    func writeBody(_ chunk: ByteBuffer) async throws(BackendError) {
+        guard chunk.readableBytes > 0, let connection = self.run.connection else { return }
+        await withCheckedContinuation { continuation in
+            connection.writeBody(chunk, for: self.run, then: continuation)
+        }
+    }
+
+    func finishBody() async throws(BackendError) {
+        self.run.connection?.finishBody(for: self.run)
+    }
+
+    func abort() {
+        guard !self.run.isOver else { return }
+        self.run.giveUp()?.abort(self.run)
+    }
+}

@@ -1,0 +1,114 @@
+extension GatewayConfiguration {
+    /// One application: how its requests are recognised, where its sessions are, what runs it.
+    package struct Site: Sendable, Equatable {
+        /// 1–32 of `A-Z a-z 0-9 . _ -`; part of the keys in memcached.
+        package var name = "default"
+        /// SERVER_NAME values in lower case; `*.example.com` stands for every name below `example.com`.
+        package var match: [String] = []
+        /// The name of the site whose sessions this one shares. Everything about the store and the cookie has been
+        /// copied from there.
+        package var sessionsOf: String?
+        package var servers: Servers = .none
+        package var redundancy = 2
+        package var ring: Ring = .ketamaWeighted
+        package var prefix = "sg:"
+        package var secret: Secret?
+        /// A POSIX extended regular expression that compiles.
+        package var ignore: String?
+        package var idleLifetime: Duration = .seconds(1_440)
+        package var absoluteLifetime: Duration = .seconds(24 * 3_600)
+        package var maximumItemAge: Duration = .seconds(23 * 3_600)
+        /// Bytes of a blob as the backend sees it.
+        package var maximumSize = 512 * 1_024
+        package var connectTimeout: Duration = .milliseconds(250)
+        package var operationTimeout: Duration = .milliseconds(100)
+        package var loadTimeout: Duration = .milliseconds(250)
+        package var queueLength = 1_024
+        package var whenDegraded: WhenDegraded = .serve
+        package var whenUnavailable: WhenUnavailable = .error
+        package var cacheLimiter: CacheLimiter = .privateNoStore
+        package var contract: Contract = .standard
+        package var passesXAccel = false
+        package var cookie = Cookie()
+        package var backend: Backend = .fastCGI(FastCGI())
+
+        package init() {}
+
+        /// The name that stands in the keys in memcached. Sites with the same one have the same store.
+        package var storeName: String { self.sessionsOf ?? self.name }
+
+        /// Whether requests of this site have sessions at all.
+        package var hasSessions: Bool { self.servers != .none }
+    }
+
+    /// Where a site's sessions are kept.
+    package enum Servers: Sendable, Equatable {
+        /// No sessions: every request passes through.
+        case none
+        /// At least one, with distinct addresses.
+        case list([Server])
+        /// A `session.save_path` of PHP's memcache or memcached extension, as it stands.
+        case savePath(String)
+
+        /// For a save path the number of its entries, which are separated by commas or white space.
+        package var count: Int {
+            switch self {
+            case .none: 0
+            case .list(let servers): servers.count
+            case .savePath(let text): text.split(whereSeparator: { $0 == "," || $0.isWhitespace }).count
+            }
+        }
+    }
+
+    package struct Server: Sendable, Equatable {
+        package var address: Address = .tcp(host: "127.0.0.1", port: 11_211)
+        package var weight = 1
+
+        package init() {}
+
+        package init(address: Address, weight: Int = 1) {
+            self.address = address
+            self.weight = weight
+        }
+    }
+
+    package enum Ring: String, Sendable, CaseIterable {
+        case ketamaWeighted = "ketama_weighted"
+        case ketama
+        case peclCRC32 = "pecl_crc32"
+        case peclFNV = "pecl_fnv"
+        case flexihash
+
+        /// Whether the servers' weights have an effect.
+        var usesWeights: Bool { self != .ketama }
+    }
+
+    package enum WhenDegraded: String, Sendable, CaseIterable {
+        case serve, refuse
+    }
+
+    package enum WhenUnavailable: String, Sendable, CaseIterable {
+        case error, anonymous
+    }
+
+    /// The headers against caching that a response with a session gets unless the backend set a Cache-Control.
+    /// The names but the first are those of PHP's `session.cache_limiter`; ages are its default, 180 minutes.
+    package enum CacheLimiter: String, Sendable, CaseIterable {
+        /// `Cache-Control: private, no-store`
+        case privateNoStore = "private_no_store"
+        /// `Expires` in the past, `Cache-Control: no-store, no-cache, must-revalidate`, `Pragma: no-cache`
+        case noCache = "nocache"
+        /// `Expires` in the past, `Cache-Control: private, max-age=10800`
+        case `private`
+        /// `Cache-Control: private, max-age=10800`
+        case privateNoExpire = "private_no_expire"
+        /// `Expires` in 180 minutes, `Cache-Control: public, max-age=10800`
+        case `public`
+        case none
+    }
+
+    package enum Contract: String, Sendable, CaseIterable {
+        case standard
+        case modSession = "mod_session"
+    }
+}

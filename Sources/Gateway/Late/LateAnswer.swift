@@ -1,0 +1,54 @@
+import Configuration
+import Logging
+import NIOCore
+import Sessions
+
+/// An answer about the session that comes after the response's head: gathered, and carried out at its end.
+///
+/// What cannot be read leaves the session as it was and says so in the log.
+struct LateAnswer {
+    private let visit: SessionVisit
+    private var answer: SessionAnswer
+    private var error: SessionContractError?
+
+    init(_ visit: SessionVisit) {
+        self.visit = visit
+        self.answer = SessionAnswer(token: visit.token, maximumSize: visit.site.configuration.maximumSize)
+    }
+
+    mutating func receive(_ field: SessionField, _ value: ByteBuffer) {
+        guard self.error == nil else { return }
+        do {
+            _ = try self.answer.receive(field, value)
+        } catch {
+            self.error = error
+        }
+    }
+
+    mutating func refuseTooLong() {
+        self.error = self.error ?? SessionContractError(.tooLarge, "a line of a late answer is too long")
+    }
+
+    /// Carries the answer out.
+    /// - Returns: what became of the session; nil where there was nothing to carry out.
+    consuming func finish() async -> SessionOutcome? {
+        guard self.answer.isAnnounced else { return nil }
+        do {
+            if let error = self.error { throw error }
+            let change = try self.answer.finish()
+            if change == SessionChange() { return self.visit.outcome }
+            _ = await self.visit.apply(change, isAnnounced: false)
+            self.visit.hasAnswered = true
+            self.visit.site.logger.debug(
+                "a late answer about a session",
+                metadata: .of([.outcome: self.visit.outcome.rawValue])
+            )
+        } catch {
+            self.visit.site.logger.error(
+                "a late answer cannot be carried out: the session is as it was",
+                metadata: .of([.error: "\(error)"])
+            )
+        }
+        return self.visit.outcome
+    }
+}

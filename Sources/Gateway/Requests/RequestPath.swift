@@ -1,0 +1,219 @@
+import Backends
+import CGI
+import Configuration
+import Logging
+import NIOCore
+import Responder
+import Sessions
+import Store
+
+/// The way of one request: session, backend, session, answer. Runs as one task on an event loop.
+struct RequestPath: Sendable {
+    let request: IncomingRequest
+    let worker: Worker
+    let site: Site
+    let store: SessionStore?
+
+    func run() async {
+        var parameters = self.request.parameters
+        // nginx decodes %0a in a path; backends and logs take it for the end of a line.
+        guard !parameters.hasLineBreakInPath else {
+            await GatewayResponse.error(400, "The path of the request has a line break.", outcome: .bypassed)
+                .send(to: self.request)
+            return
+        }
+        self.strip(&parameters)
+        guard let store, !self.site.ignores(parameters.path) else {
+            parameters.append(BackendContract.Offer(state: .none))
+            await self.forward(consume parameters, visit: nil)
+            return
+        }
+        guard let visit = await SessionVisit.begin(&parameters, site: self.site, store: store, worker: self.worker)
+        else {
+            self.log(.warning, "the session store cannot be reached", status: 503, outcome: .unavailable)
+            let text = "The session store cannot be reached. Please try again."
+            await GatewayResponse.error(503, text, outcome: .unavailable).send(to: self.request)
+            return
+        }
+        if let refusal = self.addContract(to: &parameters, visit) {
+            await refusal.send(to: self.request)
+            return
+        }
+        self.worker.lateAnswers.requestStarted(visit)
+        await self.forward(consume parameters, visit: visit)
+        visit.end()
+        self.worker.lateAnswers.requestEnded(visit, mayAnswerLate: !visit.hasAnswered)
+    }
+
+    // MARK: Backend
+
+    private func forward(_ parameters: consuming Parameters, visit: SessionVisit?) async {
+        let body: BackendRequest.Body
+        let isStreamed: Bool
+        switch self.request.body {
+        case .complete(let bytes):
+            body = .complete(bytes)
+            isStreamed = false
+        case .streamed:
+            body = .streamed
+            isStreamed = true
+        }
+        let exchange: any BackendExchange
+        do {
+            exchange = try await self.site.backend.begin(
+                BackendRequest(parameters: consume parameters, body: body, eventLoop: self.worker.eventLoop)
+            )
+        } catch {
+            await self.backendFailed(error, visit: visit, isHeadSent: false)
+            return
+        }
+        await withTaskCancellationHandler {
+            if isStreamed {
+                // The script's answer and the visitor's body go their ways at the same time.
+                await withDiscardingTaskGroup { group in
+                    group.addTask { await self.relayBody(to: exchange) }
+                    await ResponseRelay(path: self, exchange: exchange, visit: visit).run()
+                    group.cancelAll()
+                }
+            } else {
+                await ResponseRelay(path: self, exchange: exchange, visit: visit).run()
+            }
+        } onCancel: {
+            // The client is gone: the backend never sees a clean end.
+            exchange.abort()
+        }
+    }
+
+    private func relayBody(to exchange: any BackendExchange) async {
+        do {
+            while let chunk = try await self.request.nextBodyChunk() {
+                try await exchange.writeBody(chunk)
+            }
+            try await exchange.finishBody()
+        } catch is ResponderError {
+            // The client went away, or its body is shorter than it said: what was sent must not look whole.
+            exchange.abort()
+        } catch {
+            // The backend's side: the response tells.
+        }
+    }
+
+    /// What the visitor gets instead of the backend's answer.
+    func backendFailed(_ error: BackendError, visit: SessionVisit?, isHeadSent: Bool) async {
+        let status: Int
+        let text: String
+        switch error.code {
+        case .cancelled:
+            self.request.abort()
+            return
+        case .queueTimedOut, .queueFull:
+            (status, text) = (503, "The application is busy. Please try again.")
+        case .timedOut:
+            (status, text) = (504, "The application did not answer in time.")
+        case .unavailable:
+            (status, text) = (502, "The application cannot be reached.")
+        case .connectionClosed, .malformedResponse:
+            (status, text) = (502, "The application did not answer properly.")
+        case .notFound:
+            (status, text) = (404, "There is no such page.")
+        case .forbidden:
+            (status, text) = (403, "This may not be run.")
+        case .malformedRequest:
+            (status, text) = (400, "The request cannot be passed on to the application.")
+        }
+        let level: Logger.Level = status >= 500 ? .error : .notice
+        self.log(level, "a backend failed", status: status, outcome: visit?.outcome ?? .bypassed, error: error.message)
+        if isHeadSent {
+            self.request.abort()
+        } else {
+            let outcome: SessionOutcome = visit == nil ? .bypassed : .unchanged
+            await GatewayResponse.error(status, text, outcome: outcome).send(to: self.request)
+        }
+    }
+
+    // MARK: Contract
+
+    /// Nothing that comes from outside has a name of the contract.
+    private func strip(_ parameters: inout Parameters) {
+        let isModSession = self.site.configuration.contract == .modSession
+        parameters.removeAll { name in
+            BackendContract.isReserved(name) || (isModSession && ModSession.isReserved(name))
+        }
+        parameters.remove("SESSION_SITE")
+    }
+
+    /// - Returns: a response instead, where the session cannot be carried to the backend.
+    private func addContract(to parameters: inout Parameters, _ visit: SessionVisit) -> GatewayResponse? {
+        var data = ByteBuffer()
+        var version: UInt64 = 0
+        let state: BackendContract.State
+        switch visit.state {
+        case .live(let session):
+            data = session.payload
+            version = session.version
+            state = .live
+        case .anonymous:
+            state = .anonymous
+        case .new, .gone:
+            state = .new
+        }
+        switch self.site.configuration.contract {
+        case .standard:
+            parameters.append(
+                BackendContract.Offer(
+                    state: state,
+                    id: visit.id,
+                    nextID: visit.nextID,
+                    token: visit.token,
+                    version: version,
+                    data: data,
+                    latePath: self.worker.lateSocket
+                )
+            )
+        case .modSession:
+            do {
+                try ModSession.check(data)
+                if data.readableBytes > 0 { parameters.append(ModSession.parameterName, data) }
+            } catch {
+                self.log(.error, "a session cannot be carried by mod_session's contract", status: 500, outcome: .loaded)
+                return .error(500, "The session cannot be carried by mod_session's contract.", outcome: .loaded)
+            }
+        }
+        return nil
+    }
+
+    func log(
+        _ level: Logger.Level,
+        _ message: Logger.Message,
+        status: Int,
+        outcome: SessionOutcome,
+        error: String? = nil
+    ) {
+        guard self.site.logger.logLevel <= level else { return }
+        var metadata = Logger.Metadata.of([
+            .script: LogText.escaped(self.request.parameters.path), .status: "\(status)", .outcome: outcome.rawValue,
+        ])
+        if let error { metadata[LogKey.error.rawValue] = .string(LogText.escaped(error)) }
+        self.site.logger.log(level: level, message, metadata: metadata)
+    }
+}
+
+extension Parameters {
+    mutating func append(_ offer: BackendContract.Offer) {
+        BackendContract.forEachParameter(of: offer) { self.append($0, $1) }
+    }
+
+    var hasLineBreakInPath: Bool {
+        for name in ["SCRIPT_NAME", "PATH_INFO", "DOCUMENT_URI", "SCRIPT_FILENAME"] {
+            if let path = self.bytes(name), path.contains(where: { $0 == 0x0a || $0 == 0x0d }) { return true }
+        }
+        return false
+    }
+
+    /// The path that `ignore` is matched against: without the query.
+    var path: String {
+        if let uri = self.string("DOCUMENT_URI") ?? self.string("SCRIPT_NAME"), !uri.isEmpty { return uri }
+        let uri = self.string("REQUEST_URI") ?? ""
+        return uri.firstIndex(of: "?").map { String(uri[..<$0]) } ?? uri
+    }
+}

@@ -1,0 +1,257 @@
+import Backends
+import CGI
+import Configuration
+import Logging
+import NIOCore
+import Responder
+import Sessions
+
+/// Passes a backend's answer on: takes the session out of its head and its error stream, and has the session saved
+/// before what depends on it goes out.
+struct ResponseRelay {
+    let path: RequestPath
+    let exchange: any BackendExchange
+    let visit: SessionVisit?
+    private var isHeadSent = false
+    private var errorText: SessionLineScanner?
+    private var lateAnswer: LateAnswer?
+
+    init(path: RequestPath, exchange: any BackendExchange, visit: SessionVisit?) {
+        self.path = path
+        self.exchange = exchange
+        self.visit = visit
+        if let visit, path.site.configuration.contract == .standard {
+            self.errorText = SessionLineScanner(token: visit.token)
+            self.lateAnswer = LateAnswer(visit)
+        }
+    }
+
+    private var request: IncomingRequest { self.path.request }
+
+    consuming func run() async {
+        var relay = self
+        do {
+            try await relay.relay()
+        } catch let error as BackendError where !Task.isCancelled {
+            await relay.path.backendFailed(error, visit: relay.visit, isHeadSent: relay.isHeadSent)
+        } catch {
+            // The client is gone.
+            relay.exchange.abort()
+            relay.request.abort()
+        }
+    }
+
+    private mutating func relay() async throws {
+        while true {
+            if self.isHeadSent, !self.exchange.hasBufferedEvent {
+                // What there is goes out before anything is waited for.
+                try await self.request.flush()
+            }
+            switch try await self.exchange.next() {
+            case .head(let head):
+                guard try await self.passOn(head) else {
+                    self.exchange.abort()
+                    return
+                }
+            case .body(let bytes):
+                try await self.request.write(bytes)
+            case .errorText(let bytes):
+                try await self.passOn(errorText: bytes)
+            case .end:
+                try await self.finishErrorText()
+                await self.finishLateAnswer()
+                await self.request.finish()
+                return
+            }
+        }
+    }
+
+    // MARK: Head
+
+    /// - Returns: whether the backend's response goes on; otherwise another one has been sent.
+    private mutating func passOn(_ original: CGIResponseHead) async throws -> Bool {
+        var head = original
+        var outcome = SessionOutcome.bypassed
+        if let visit {
+            let answer: (change: SessionChange, isAnnounced: Bool)
+            do {
+                answer = try self.takeAnswer(from: &head, visit)
+            } catch {
+                await self.refuse(error, visit)
+                return false
+            }
+            head.fields.removeAll { field in
+                field.isSetCookie
+                    && visit.cookie.isMeant(
+                        bySetCookie: field.value.readableBytesView,
+                        id: visit.id,
+                        nextID: visit.nextID
+                    )
+            }
+            if let response = await visit.apply(answer.change, isAnnounced: answer.isAnnounced) {
+                await response.send(to: self.request)
+                return false
+            }
+            visit.isHeadSent = true
+            visit.hasAnswered = answer.change.data != nil || answer.change.controls.contains(.destroy)
+            self.addCaching(to: &head, visit)
+            if let cookie = visit.setCookie { head.append("Set-Cookie", cookie) }
+            outcome = visit.outcome
+        } else {
+            head.removeSessionFields(contract: self.path.site.configuration.contract)
+        }
+        if !self.path.site.configuration.passesXAccel {
+            head.fields.removeAll { $0.name.lowercased().hasPrefix("x-accel-") }
+        }
+        head.remove("Session-Outcome")
+        head.append("Session-Outcome", outcome.rawValue)
+        var bytes = ByteBuffer()
+        bytes.reserveCapacity(512)
+        head.encode(into: &bytes)
+        try await self.request.write(bytes)
+        self.isHeadSent = true
+        self.path.log(.debug, "answered", status: head.status, outcome: outcome)
+        return true
+    }
+
+    /// The session's fields never go on, whoever wrote them.
+    private func takeAnswer(
+        from head: inout CGIResponseHead,
+        _ visit: SessionVisit
+    ) throws(SessionContractError) -> (change: SessionChange, isAnnounced: Bool) {
+        let configuration = self.path.site.configuration
+        defer { head.removeSessionFields(contract: configuration.contract) }
+        switch configuration.contract {
+        case .standard:
+            var answer = SessionAnswer(token: visit.token, maximumSize: configuration.maximumSize)
+            for field in head.fields {
+                guard let name = SessionField(name: field.name) else { continue }
+                if try answer.receive(name, field.value) == .foreign {
+                    self.path.log(
+                        .warning,
+                        "a session header without this request's token was dropped",
+                        status: head.status,
+                        outcome: visit.outcome
+                    )
+                }
+            }
+            let isAnnounced = answer.isAnnounced
+            return (try answer.finish(), isAnnounced)
+        case .modSession:
+            let values = head.fields.filter { ModSession.isField($0.name.utf8) }.map(\.value)
+            return (try ModSession.change(values, maximumSize: configuration.maximumSize), false)
+        }
+    }
+
+    /// An answer that cannot be carried out: the session is as it was.
+    private func refuse(_ error: SessionContractError, _ visit: SessionVisit) async {
+        let response: GatewayResponse
+        switch error.code {
+        case .tooLarge:
+            response = .error(
+                500,
+                "The session has grown larger than this site allows (max_size).",
+                outcome: visit.outcome
+            )
+        case .notRepresentable:
+            response = .error(500, "The session cannot be carried by mod_session's contract.", outcome: visit.outcome)
+        case .malformed, .invalidBase64, .contradictory, .incomplete, .unknownControl:
+            response = .error(502, "The application did not answer properly.", outcome: visit.outcome)
+        }
+        self.path.log(
+            .error,
+            "a backend's answer about the session cannot be carried out: the session is as it was",
+            status: response.head.status,
+            outcome: visit.outcome,
+            error: error.message
+        )
+        await response.send(to: self.request)
+    }
+
+    /// What browsers and proxies may keep of a response that belongs to one visitor.
+    private func addCaching(to head: inout CGIResponseHead, _ visit: SessionVisit) {
+        guard !head.contains("Cache-Control") else { return }
+        switch visit.state {
+        case .live: break
+        case .gone where visit.browserHasCookie: break
+        case .new where visit.isAnnounced: break
+        case .new, .gone, .anonymous: return
+        }
+        CacheLimiter.append(self.path.site.configuration.cacheLimiter, to: &head)
+    }
+
+    // MARK: Error stream
+
+    /// Contract lines are taken out; all other text goes to nginx, in its order, and to the log.
+    private mutating func passOn(errorText bytes: ByteBuffer) async throws {
+        guard self.errorText != nil, let visit else {
+            try await self.passOn(plainErrorText: bytes)
+            return
+        }
+        var events: [SessionLineScanner.Event] = []
+        self.errorText?.receive(bytes) { events.append($0) }
+        try await self.take(events, visit)
+    }
+
+    private mutating func finishErrorText() async throws {
+        guard let visit else { return }
+        var events: [SessionLineScanner.Event] = []
+        self.errorText?.finish { events.append($0) }
+        try await self.take(events, visit)
+    }
+
+    private mutating func take(_ events: [SessionLineScanner.Event], _ visit: SessionVisit) async throws {
+        for event in events {
+            switch event {
+            case .text(let text):
+                try await self.passOn(plainErrorText: text)
+            case .field(let field, let value):
+                self.lateAnswer?.receive(field, value)
+            case .tooLong:
+                self.lateAnswer?.refuseTooLong()
+            case .foreign:
+                self.path.log(
+                    .warning,
+                    "a session line without this request's token was left out",
+                    status: 0,
+                    outcome: visit.outcome
+                )
+            }
+        }
+    }
+
+    private func passOn(plainErrorText text: ByteBuffer) async throws {
+        guard text.readableBytes > 0 else { return }
+        self.path.site.logger.notice(
+            "a backend wrote to its error stream",
+            metadata: .of([
+                .script: LogText.escaped(self.request.parameters.path),
+                .text: LogText.escaped(
+                    String(decoding: text.readableBytesView.prefix(LogText.maximumLength), as: UTF8.self)
+                ),
+            ])
+        )
+        try await self.request.writeErrorText(text)
+    }
+
+    /// What came by the error stream is saved before the response's end goes on.
+    private mutating func finishLateAnswer() async {
+        guard let lateAnswer else { return }
+        self.lateAnswer = nil
+        _ = await lateAnswer.finish()
+    }
+}
+
+extension CGIResponseHead.Field {
+    var isSetCookie: Bool { self.name.lowercased() == "set-cookie" }
+}
+
+extension CGIResponseHead {
+    /// Takes out what would be an answer about a session, of a request that has none.
+    mutating func removeSessionFields(contract: GatewayConfiguration.Contract) {
+        self.fields.removeAll { field in
+            SessionField(name: field.name) != nil
+                || (contract == .modSession && ModSession.isField(field.name.utf8))
+        }
+    }
+}

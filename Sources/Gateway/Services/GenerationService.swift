@@ -1,0 +1,194 @@
+import Configuration
+import Logging
+import NIOCore
+import Responder
+import ServiceLifecycle
+import Store
+import Synchronization
+
+/// Keeps the configuration in force: runs its walkers, and on a reload puts another one in its place without failing a
+/// request.
+final class GenerationService: Service {
+    private let workers: [Worker]
+    private let reload: (@Sendable () -> GatewayConfiguration?)?
+    private let logger: Logger
+    private let events: AsyncStream<Event>
+    private let continuation: AsyncStream<Event>.Continuation
+    private let current: Mutex<Generation>
+    private let updateListeners = Mutex<(@Sendable ([ResponderConfiguration.Listener]) throws -> Void)?>(nil)
+
+    private enum Event: Sendable {
+        case reload
+        case end
+    }
+
+    init(
+        first: Generation,
+        workers: [Worker],
+        reload: (@Sendable () -> GatewayConfiguration?)?,
+        logger: Logger
+    ) {
+        self.current = Mutex(first)
+        self.workers = workers
+        self.reload = reload
+        self.logger = logger
+        // Several SIGHUPs at once are one reload.
+        (self.events, self.continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(2))
+    }
+
+    func setListeners(_ update: @escaping @Sendable ([ResponderConfiguration.Listener]) throws -> Void) {
+        self.updateListeners.withLock { $0 = update }
+    }
+
+    /// Reads the configuration anew, behind the caller's back.
+    func reloadConfiguration() {
+        self.continuation.yield(.reload)
+    }
+
+    /// The stores' connections are there, or have had their time.
+    func waitUntilReady() async {
+        var generations: [LoopGeneration] = []
+        for worker in self.workers {
+            generations.append(await worker.loopGeneration)
+        }
+        await self.waitUntilReady(generations)
+    }
+
+    private func waitUntilReady(_ generations: [LoopGeneration]) async {
+        let sites = generations.first?.shared.configuration.sites ?? []
+        let deadline = ContinuousClock.now + (sites.map(\.connectTimeout).max() ?? .zero)
+        while ContinuousClock.now < deadline {
+            var isReady = true
+            for (worker, generation) in zip(self.workers, generations) {
+                isReady = await worker.isReady(generation) && isReady
+            }
+            if isReady { return }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    func run() async throws {
+        await withGracefulShutdownHandler {
+            await withDiscardingTaskGroup { group in
+                var walkers = self.walk(in: &group)
+                for await event in self.events {
+                    guard case .reload = event else { break }
+                    guard let next = self.read() else { continue }
+                    let prepared = await self.prepare(next)
+                    walkers.cancel()
+                    let old = self.current.withLock { current in
+                        let old = current
+                        current = next
+                        return old
+                    }
+                    let ended = await self.install(prepared)
+                    walkers = self.walk(in: &group)
+                    self.logger.notice("the configuration has been read anew and is in force")
+                    group.addTask {
+                        for future in ended {
+                            try? await future.get()
+                        }
+                        await old.shutDown()
+                    }
+                }
+                walkers.cancel()
+                await self.end()
+            }
+        } onGracefulShutdown: {
+            self.continuation.yield(.end)
+        }
+    }
+
+    /// - Returns: nil where the file has errors: the old configuration stays.
+    private func read() -> Generation? {
+        guard let reload else {
+            self.logger.warning("there is no configuration file to read anew")
+            return nil
+        }
+        guard let configuration = reload() else { return nil }
+        do {
+            let next = try Generation(configuration, logger: self.logger)
+            try self.updateListeners.withLock { $0 }?(ResponderConfiguration(configuration).listeners)
+            return next
+        } catch {
+            self.logger.error(
+                "the new configuration cannot be put in force: the old one stays",
+                metadata: .of([.error: "\(error)"])
+            )
+            return nil
+        }
+    }
+
+    /// By event loop. Returns when the stores' connections are there, or have had their time: a request that found none
+    /// would fail.
+    private func prepare(_ generation: Generation) async -> [LoopGeneration] {
+        var generations: [LoopGeneration] = []
+        for worker in self.workers {
+            generations.append(await worker.prepare(generation))
+        }
+        await self.waitUntilReady(generations)
+        return generations
+    }
+
+    /// - Returns: by event loop, when the last request of the generation before has ended.
+    private func install(_ generations: [LoopGeneration]) async -> [EventLoopFuture<Void>] {
+        var futures: [EventLoopFuture<Void>] = []
+        for (worker, generation) in zip(self.workers, generations) {
+            futures.append(await worker.install(generation))
+        }
+        return futures
+    }
+
+    /// Returns when the last request has ended and all connections are closed.
+    func end() async {
+        for future in await self.retireAll() {
+            try? await future.get()
+        }
+        await self.current.withLock { $0 }.shutDown()
+    }
+
+    private func retireAll() async -> [EventLoopFuture<Void>] {
+        var futures: [EventLoopFuture<Void>] = []
+        for worker in self.workers {
+            futures.append(await worker.retire())
+        }
+        return futures
+    }
+
+    /// One walker per store, on the first event loop.
+    private func walk(in group: inout DiscardingTaskGroup) -> Walkers {
+        let walkers = Walkers()
+        let worker = self.workers[0]
+        group.addTask {
+            await walkers.run(on: worker)
+        }
+        return walkers
+    }
+}
+
+/// The walkers of one generation; they end when they are cancelled.
+private final class Walkers: Sendable {
+    private let stop: AsyncStream<Void>
+    private let continuation: AsyncStream<Void>.Continuation
+
+    init() {
+        (self.stop, self.continuation) = AsyncStream.makeStream()
+    }
+
+    func cancel() {
+        self.continuation.finish()
+    }
+
+    func run(on worker: Worker) async {
+        await withTaskExecutorPreference(worker.executor) {
+            await withDiscardingTaskGroup { group in
+                let generation = worker.generation
+                for (site, store) in generation.ownStores {
+                    group.addTask { await Walker(pool: store.pool, logger: site.logger).run() }
+                }
+                for await _ in self.stop {}
+                group.cancelAll()
+            }
+        }
+    }
+}

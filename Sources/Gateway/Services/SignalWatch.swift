@@ -1,0 +1,29 @@
+import Glibc
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// SIGTERM and SIGINT end the program once its requests have ended, a second one at once; SIGHUP reads the
+/// configuration anew.
+struct SignalWatch: Sendable {
+    let services: ServiceGroup
+    let generations: GenerationService
+    let logger: Logger
+
+    /// Until the task is cancelled.
+    func run() async {
+        var isEnding = false
+        for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup) {
+            if signal == .sighup {
+                self.generations.reloadConfiguration()
+            } else if isEnding {
+                self.logger.warning("a second signal: ending at once")
+                _exit(1)
+            } else {
+                isEnding = true
+                self.logger.notice("ending: requests in flight go on")
+                await self.services.triggerGracefulShutdown()
+            }
+        }
+    }
+}

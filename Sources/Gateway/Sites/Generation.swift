@@ -1,0 +1,116 @@
+import Backends
+import Configuration
+import Logging
+import NIOCore
+import Store
+
+/// One configuration in force: its sites and their backends, shared by all event loops. A reload makes another one; the
+/// old one ends when its last request has.
+final class Generation: Sendable {
+    let configuration: GatewayConfiguration
+    let sites: [Site]
+    let table: SiteTable
+    private let logger: Logger
+
+    init(_ configuration: GatewayConfiguration, logger: Logger) throws(GatewayError) {
+        self.configuration = configuration
+        self.logger = logger
+        self.table = SiteTable(configuration.sites)
+        var sites: [Site] = []
+        for site in configuration.sites {
+            var siteLogger = logger
+            siteLogger[.site] = site.name
+            sites.append(
+                try Site(site, backend: try BackendFactory.backend(of: site, logger: siteLogger), logger: logger)
+            )
+        }
+        self.sites = sites
+    }
+
+    /// Ends the backends; to be called once no request of this generation is under way.
+    func shutDown() async {
+        for site in self.sites {
+            await site.backend.shutDown()
+        }
+    }
+}
+
+/// A generation as one event loop sees it: its stores, and how many requests are under way in it. All on that loop.
+///
+/// `@unchecked Sendable`: bound to its event loop; every entry asserts that.
+final class LoopGeneration: @unchecked Sendable {
+    let shared: Generation
+    let eventLoop: any EventLoop
+    /// By site; nil for a site without sessions.
+    let stores: [SessionStore?]
+    /// The same, each once, with the site that it is named after: sites may share their sessions (`sessions_of`).
+    let ownStores: [(site: Site, store: SessionStore)]
+    private var requests = 0
+    private var isRetired = false
+    private let drained: EventLoopPromise<Void>
+
+    init(_ shared: Generation, eventLoop: any EventLoop) {
+        eventLoop.assertInEventLoop()
+        self.shared = shared
+        self.eventLoop = eventLoop
+        self.drained = eventLoop.makePromise()
+        var ownStores: [(site: Site, store: SessionStore)] = []
+        self.stores = shared.sites.map { site in
+            site.store.map { configuration in
+                if let shared = ownStores.first(where: { $0.site.store?.keyspace == configuration.keyspace }) {
+                    return shared.store
+                }
+                let store = SessionStore(
+                    configuration: configuration,
+                    eventLoop: eventLoop,
+                    counters: site.counters,
+                    logger: site.logger
+                )
+                ownStores.append((site, store))
+                return store
+            }
+        }
+        self.ownStores = ownStores
+    }
+
+    func start() {
+        self.eventLoop.assertInEventLoop()
+        for (_, store) in self.ownStores {
+            store.pool.start()
+        }
+    }
+
+    /// Whether every site's store can answer.
+    var isReady: Bool {
+        self.eventLoop.assertInEventLoop()
+        return self.ownStores.allSatisfy { $0.store.pool.isReady }
+    }
+
+    func requestStarted() {
+        self.eventLoop.assertInEventLoop()
+        self.requests += 1
+    }
+
+    func requestEnded() {
+        self.eventLoop.assertInEventLoop()
+        self.requests -= 1
+        self.completeIfDrained()
+    }
+
+    /// No request starts in it any more. The future succeeds when the last one has ended and the stores are closed.
+    func retire() -> EventLoopFuture<Void> {
+        self.eventLoop.assertInEventLoop()
+        self.isRetired = true
+        self.completeIfDrained()
+        return self.drained.futureResult.flatMap {
+            EventLoopFuture.andAllComplete(self.ownStores.map { $0.store.pool.close() }, on: self.eventLoop)
+        }
+    }
+
+    private func completeIfDrained() {
+        // Once: a promise may not be fulfilled twice.
+        guard self.isRetired, self.requests == 0 else { return }
+        self.isRetired = false
+        self.drained.succeed(())
+    }
+}

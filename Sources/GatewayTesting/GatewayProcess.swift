@@ -1,0 +1,66 @@
+import Glibc
+
+/// The gateway as it was built beside the tests, with its sockets, state and log in a directory of its own.
+package final class GatewayProcess: Sendable {
+    package let directory: TemporaryDirectory
+    /// Where nginx's `fastcgi_pass` goes.
+    package let socketPath: String
+    private let running = RunningProcess()
+
+    /// - Parameter configuration: what follows the lines about sockets and state in the YAML file: at least `sites:`. Gets
+    ///   the directory.
+    package init(_ configuration: (_ directory: TemporaryDirectory) throws -> String) async throws {
+        self.directory = try TemporaryDirectory()
+        self.socketPath = self.directory.path("gateway.sock")
+        try self.write(configuration(self.directory))
+        try await self.start()
+    }
+
+    package var address: SocketAddress { .unix(self.socketPath) }
+    /// As nginx writes it.
+    package var upstream: String { "unix:\(self.socketPath)" }
+    package var process: ServerProcess { get throws { try self.running.process() } }
+    /// Everything it has logged so far, over restarts.
+    package var log: String { self.directory.read("gateway.log") }
+
+    /// Replaces the configuration file, without telling the gateway.
+    package func write(_ configuration: String) throws {
+        try self.directory.write(
+            "gateway.yaml",
+            """
+            listen: unix:\(self.socketPath)
+            late_socket: \(self.directory.path("late.sock"))
+            state_directory: \(self.directory.path("state"))
+            \(configuration)
+
+            """
+        )
+    }
+
+    package func start() async throws {
+        let process = try ServerProcess(
+            Executable.built("session-gateway"),
+            ["run", "--config", self.directory.path("gateway.yaml")],
+            environment: [
+                "PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "SWIFT_BACKTRACE": "enable=no",
+            ],
+            directory: self.directory.path,
+            output: self.directory.path("gateway.log")
+        )
+        try await process.waitUntilReady(self.address)
+        self.running.set(process)
+    }
+
+    package func kill() { self.running.set(nil) }
+
+    package func restart() async throws {
+        self.kill()
+        try await self.start()
+    }
+
+    /// SIGTERM, and how it ended.
+    package func stop() async throws -> ServerProcess.Exit { try await self.process.terminate() }
+
+    /// SIGHUP, after the file was written anew.
+    package func reload() throws { try self.process.send(SIGHUP) }
+}

@@ -1,0 +1,39 @@
+/// A record that was read, with what a save from it needs.
+package struct LoadedRecord: Sendable {
+    package var record: SessionRecord
+    /// By position: the tokens of the holders that were read with this record as their last promise.
+    package var tokens: [ReplicaToken?]
+    /// Whether a position that should hold it was seen without: a background repair is due.
+    package var needsRepair: Bool
+
+    package init(record: SessionRecord, tokens: [ReplicaToken?], needsRepair: Bool) {
+        self.record = record
+        self.tokens = tokens
+        self.needsRepair = needsRepair
+    }
+
+    /// Whether every holder can be written by one compare-and-set.
+    var isUnpromised: Bool {
+        !self.record.holders.isEmpty
+            && self.record.holders.allSatisfy { $0 < self.tokens.count && self.tokens[$0] != nil }
+    }
+}
+
+/// How an operation ended.
+package enum ReplicaOutcome: Sendable {
+    /// Load, repair: the chosen record. Save, create: the record as it was written, acknowledged.
+    case chosen(LoadedRecord)
+    /// There is no session: never was, has expired, or was destroyed.
+    case none
+    /// Destroy: the tombstone is chosen.
+    case destroyed
+    /// Save: another write from the same base won, or the session is gone; nobody will ever read this one.
+    case discarded(winner: WriteIdentity?)
+    /// Save, create, destroy: it may or may not have happened; the next load decides.
+    case unknown
+    /// Not enough servers answered. The best record that was seen, for degraded service; where it is a tombstone, there
+    /// is no session to serve.
+    case unavailable(best: LoadedRecord?)
+    /// A degraded write reached at least one server.
+    case degraded(LoadedRecord)
+}

@@ -1,0 +1,187 @@
+import DequeModule
+import Memcached
+import NIOCore
+import Sessions
+
+/// One operation under way: sends what its state machine wants sent and tells it what came back. On the pool's loop.
+final class ReplicaRun {
+    private var operation: ReplicaOperation
+    private let pool: ReplicaPool
+    private let key: SessionKey
+    private let memcachedKey: MemcachedKey
+    /// By position.
+    private let servers: [ReplicaServer]
+    private var completion: ((ReplicaOutcome) -> Void)?
+    private let started = NIODeadline.now()
+    private var deadline: Scheduled<Void>?
+    /// What is still to be done: an answer may come while an earlier step is being executed.
+    private var steps = Deque<ReplicaStep>()
+    private var isExecuting = false
+    /// The copies of a healthy session are the same bytes: one is decoded, the others are compared with it.
+    private var lastDecoded: (value: ByteBuffer, copy: ReplicaCopy)?
+    /// A ballot's attempt is never used twice: it names the bytes. A stub has none, and no record.
+    private var lastEncoded: (promised: Ballot, accepted: Ballot, value: MemcachedValue)?
+
+    init(
+        _ operation: ReplicaOperation,
+        pool: ReplicaPool,
+        key: SessionKey,
+        memcachedKey: MemcachedKey,
+        servers: [ReplicaServer],
+        completion: @escaping (ReplicaOutcome) -> Void
+    ) {
+        self.operation = operation
+        self.pool = pool
+        self.key = key
+        self.memcachedKey = memcachedKey
+        self.servers = servers
+        self.completion = completion
+    }
+
+    func start(timeout: Duration) {
+        let time = TimeAmount.nanoseconds(timeout.nanoseconds)
+        let loop = self.pool.eventLoop.assumeIsolatedUnsafeUnchecked()
+        self.deadline = loop.scheduleTask(in: time) {
+            // Where the loop itself was late, the answers are already there: they are read before this comes round.
+            self.deadline = loop.scheduleTask(in: .milliseconds(1)) {
+                self.execute(self.operation.deadlinePassed())
+            }
+        }
+        self.advance { $0.start(&$1) }
+    }
+
+    private func advance(_ event: (inout ReplicaOperation, inout RunSurroundings) -> [ReplicaStep]) {
+        guard self.completion != nil else { return }
+        var surroundings = RunSurroundings(pool: self.pool, servers: self.servers, started: self.started)
+        self.execute(event(&self.operation, &surroundings))
+    }
+
+    private func execute(_ steps: [ReplicaStep]) {
+        self.steps.append(contentsOf: steps)
+        guard !self.isExecuting else { return }
+        self.isExecuting = true
+        defer { self.isExecuting = false }
+        while let step = self.steps.popFirst() {
+            switch step {
+            case .send(let command, let position, let call):
+                self.send(command, to: position, call: call)
+            case .backOff(let pause):
+                self.pool.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(
+                    in: .nanoseconds(pause.nanoseconds)
+                ) {
+                    self.advance { $0.backOffElapsed(&$1) }
+                }
+            case .finish(let outcome):
+                self.deadline?.cancel()
+                self.deadline = nil
+                let completion = self.completion
+                self.completion = nil
+                completion?(outcome)
+            }
+        }
+    }
+
+    private func send(_ command: ReplicaCommand, to position: Int, call: ReplicaCall) {
+        let server = self.servers[position]
+        let (request, only) = self.request(command)
+        server.client.send(request, only: only) { result, connection in
+            let answer = self.answer(result, on: connection, of: server)
+            self.advance { $0.answered(answer, by: position, to: call, &$1) }
+        }
+    }
+
+    private func request(_ command: ReplicaCommand) -> (MemcachedCommand, only: ConnectionNumber?) {
+        switch command {
+        case .read(let touch):
+            return (.get(self.memcachedKey, touch: touch ? self.pool.touch : nil), nil)
+        case .restoreLifetime(let seconds):
+            let expiry = self.pool.expiry(.promise(seconds: seconds), of: nil)
+            return (.get(self.memcachedKey, touch: expiry), nil)
+        case .write(let copy, let condition, let lifetime):
+            let value = self.encoded(copy)
+            let expiry = self.pool.expiry(lifetime, of: copy.record)
+            switch condition {
+            case .add(let connection):
+                return (.add(self.memcachedKey, value, expiry), connection.map { ConnectionNumber($0) })
+            case .compareAndSet(let token):
+                let connection = ConnectionNumber(token.connection)
+                return (.compareAndSet(self.memcachedKey, value, token: token.value, expiry), connection)
+            }
+        }
+    }
+
+    /// The bytes of a copy; most writes send one copy to several servers.
+    private func encoded(_ copy: ReplicaCopy) -> MemcachedValue {
+        if let lastEncoded, lastEncoded.promised == copy.promised, lastEncoded.accepted == copy.accepted {
+            return lastEncoded.value
+        }
+        let encoded = self.pool.codec.encode(copy, for: self.key)
+        let value = MemcachedValue(head: encoded.head, body: encoded.payload)
+        self.lastEncoded = (copy.promised, copy.accepted, value)
+        return value
+    }
+
+    private func answer(
+        _ result: Result<MemcachedReply, MemcachedError>,
+        on connection: ConnectionNumber?,
+        of server: ReplicaServer
+    ) -> ReplicaAnswer {
+        if case .failure(let error) = result, error.code == .valueTooLarge { return .declined }
+        guard case .success(let reply) = result, let connection else { return .failed }
+        let identity = ConnectionIdentity(number: connection.rawValue)
+        switch reply {
+        case .hit(let value, let token, let secondsToLive):
+            let replicaToken = ReplicaToken(value: token, connection: identity)
+            if let lastDecoded, lastDecoded.value == value {
+                return .copy(lastDecoded.copy, replicaToken, secondsToLive: secondsToLive)
+            }
+            do {
+                let copy = try self.pool.codec.decode(value, for: self.key)
+                self.lastDecoded = (value, copy)
+                return .copy(copy, replicaToken, secondsToLive: secondsToLive)
+            } catch {
+                self.pool.counters.corruptCopySeen()
+                return .corrupt(replicaToken)
+            }
+        case .miss:
+            return .absent(identity, isComplete: server.isComplete(on: connection))
+        case .stored(let token):
+            return .stored(ReplicaToken(value: token, connection: identity))
+        case .notStored, .exists, .notFound:
+            return .refused
+        case .serverError:
+            return .declined
+        case .noop, .version, .settings, .clientError:
+            return .failed
+        }
+    }
+}
+
+extension ConnectionNumber {
+    fileprivate init(_ identity: ConnectionIdentity) {
+        self.init(rawValue: identity.number)
+    }
+}
+
+/// Time and chance for an operation over sockets.
+struct RunSurroundings: ReplicaSurroundings {
+    let pool: ReplicaPool
+    let servers: [ReplicaServer]
+    let started: NIODeadline
+
+    var heldDown: Positions {
+        var result: Positions = []
+        for (position, server) in self.servers.enumerated() where !server.isAvailable {
+            result.insert(position)
+        }
+        return result
+    }
+
+    var mayAcknowledge: Bool {
+        NIODeadline.now() - self.started < .nanoseconds(StoreConfiguration.longestOperation.nanoseconds)
+    }
+
+    var now: SessionRecord.Timestamp { StoreClock.now }
+
+    mutating func randomNumber() -> UInt64 { self.pool.nextRandom() }
+}

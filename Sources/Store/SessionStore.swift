@@ -1,0 +1,225 @@
+import DequeModule
+package import Logging
+package import NIOCore
+package import Sessions
+
+/// A session that was read, or written, and what its next save needs.
+package struct StoredSession: Sendable {
+    package var loaded: LoadedRecord
+    /// Known to fewer servers than it should be: nothing about it is promised.
+    package var isDegraded: Bool
+
+    package var record: SessionRecord { self.loaded.record }
+    package var version: UInt64 { self.record.identity.version }
+    package var payload: ByteBuffer { self.record.payload }
+}
+
+package enum SessionLoadOutcome: Sendable {
+    case live(StoredSession)
+    /// Never was, has expired, or was destroyed.
+    case none
+    /// Too few servers answered to tell.
+    case unavailable
+}
+
+package enum SessionWriteOutcome: Sendable {
+    /// Chosen, and so in every later load.
+    case saved(StoredSession)
+    /// Another write from the same base won; this one will never be read.
+    /// - Parameter winner: the version that won; nil where the session is gone.
+    case discarded(winner: UInt64?)
+    /// It may or may not be in the next load.
+    case unknown
+    /// Written to fewer servers than an acknowledgement needs.
+    case degraded(StoredSession)
+    /// Nothing was written.
+    case unavailable
+}
+
+package enum SessionDestroyOutcome: Sendable {
+    /// Nothing of the session will be returned for as long as it could have lived.
+    case destroyed
+    case unknown
+}
+
+/// The sessions of one site as one event loop sees them: the whole contract of the store.
+///
+/// Load, then save from what was loaded: of several saves from one load at most one is acknowledged. All calls on the
+/// event loop of the pool, which is why it may be passed between tasks of that loop (`@unchecked Sendable`).
+package final class SessionStore: @unchecked Sendable {
+    package let pool: ReplicaPool
+    private let configuration: StoreConfiguration
+    private let counters: StoreCounters
+    private let logger: Logger
+
+    /// Repairs behind the responses: at most `maximumRepairs` at once, and `maximumWaitingRepairs` more wait; one that
+    /// finds the queue full is dropped and counted, since the next load of that session asks for it again.
+    private var repairsUnderWay = 0
+    private var waitingRepairs = Deque<SessionKey>()
+    private static let maximumRepairs = 16
+    private static let maximumWaitingRepairs = 1_024
+
+    package init(configuration: StoreConfiguration, eventLoop: any EventLoop, counters: StoreCounters, logger: Logger) {
+        self.configuration = configuration
+        self.counters = counters
+        self.logger = logger
+        self.pool = ReplicaPool(
+            configuration: configuration,
+            eventLoop: eventLoop,
+            counters: counters,
+            logger: logger
+        )
+    }
+
+    package func key(for id: SessionID) -> SessionKey {
+        self.configuration.keyspace.key(for: id)
+    }
+
+    // MARK: Reading
+
+    /// Slides the idle expiry. One round trip where the servers agree.
+    package func load(_ key: SessionKey) async -> SessionLoadOutcome {
+        self.counters.loadStarted()
+        switch await self.pool.perform(.load, key: key, timeout: self.configuration.loadTimeout) {
+        case .chosen(let loaded):
+            return self.live(loaded, isDegraded: false)
+        case .none:
+            return .none
+        case .unavailable(let best):
+            guard let best, self.configuration.servesDegraded else {
+                self.counters.notAvailable()
+                return .unavailable
+            }
+            if best.record.isTombstone { return .none }
+            self.counters.servedDegraded()
+            return self.live(best, isDegraded: true)
+        case .destroyed, .discarded, .unknown, .degraded:
+            self.counters.notAvailable()
+            return .unavailable
+        }
+    }
+
+    private func live(_ loaded: LoadedRecord, isDegraded: Bool) -> SessionLoadOutcome {
+        if loaded.record.absoluteDeadline <= StoreClock.now { return .none }
+        return .live(StoredSession(loaded: loaded, isDegraded: isDegraded))
+    }
+
+    // MARK: Writing
+
+    /// Writes a new blob from what was loaded.
+    /// - Parameter cookieIssued: when the cookie was sent, where that is to be remembered anew.
+    package func save(
+        _ session: StoredSession,
+        key: SessionKey,
+        payload: ByteBuffer,
+        cookieIssued: SessionRecord.Timestamp? = nil
+    ) async -> SessionWriteOutcome {
+        let base = session.record
+        var proposal = base
+        proposal.identity = self.pool.newIdentity(after: base.identity)
+        proposal.ancestors = base.lineage
+        proposal.written = StoreClock.now
+        proposal.idleSeconds = UInt32(clamping: self.configuration.idleLifetime.wholeSeconds)
+        proposal.cookieIssued = cookieIssued ?? base.cookieIssued
+        proposal.payload = payload
+        let outcome = await self.pool.perform(
+            .save(base: session.loaded, proposal: proposal),
+            key: key,
+            timeout: self.configuration.loadTimeout
+        )
+        return await self.written(outcome, key: key, orDegraded: .saveDegraded(base: base, proposal: proposal))
+    }
+
+    /// - Parameter key: of a fresh id, which nobody else has.
+    package func create(
+        _ key: SessionKey,
+        payload: ByteBuffer,
+        hasCookieLifetime: Bool
+    ) async -> SessionWriteOutcome {
+        let now = StoreClock.now
+        let proposal = SessionRecord(
+            identity: self.pool.newIdentity(after: nil),
+            created: now,
+            written: now,
+            cookieIssued: hasCookieLifetime ? now : 0,
+            idleSeconds: UInt32(clamping: self.configuration.idleLifetime.wholeSeconds),
+            absoluteDeadline: now &+ self.configuration.absoluteLifetime.wholeMilliseconds,
+            payload: payload
+        )
+        let outcome = await self.pool.perform(
+            .create(proposal: proposal),
+            key: key,
+            timeout: self.configuration.loadTimeout
+        )
+        return await self.written(outcome, key: key, orDegraded: .createDegraded(proposal: proposal))
+    }
+
+    private func written(
+        _ outcome: ReplicaOutcome,
+        key: SessionKey,
+        orDegraded degraded: ReplicaOperation.Goal
+    ) async -> SessionWriteOutcome {
+        switch outcome {
+        case .chosen(let loaded):
+            self.counters.saveAcknowledged()
+            return .saved(StoredSession(loaded: loaded, isDegraded: false))
+        case .discarded(let winner):
+            self.counters.saveDiscarded()
+            return .discarded(winner: winner?.version)
+        case .unavailable:
+            guard self.configuration.servesDegraded else {
+                self.counters.notAvailable()
+                return .unavailable
+            }
+            let last = await self.pool.perform(degraded, key: key, timeout: self.configuration.loadTimeout)
+            guard case .degraded(let loaded) = last else {
+                self.counters.notAvailable()
+                // The first attempt may have reached a server.
+                return .unknown
+            }
+            self.counters.servedDegraded()
+            return .degraded(StoredSession(loaded: loaded, isDegraded: true))
+        case .degraded(let loaded):
+            return .degraded(StoredSession(loaded: loaded, isDegraded: true))
+        case .none, .destroyed, .unknown:
+            return .unknown
+        }
+    }
+
+    /// Whatever the version is. Repeated until the tombstone is chosen or no time is left.
+    package func destroy(_ key: SessionKey) async -> SessionDestroyOutcome {
+        let goal = ReplicaOperation.Goal.destroy(identity: self.pool.newIdentity(after: nil))
+        switch await self.pool.perform(goal, key: key, timeout: self.configuration.loadTimeout * 2) {
+        case .destroyed, .none: return .destroyed
+        case .chosen, .discarded, .unknown, .unavailable, .degraded: return .unknown
+        }
+    }
+
+    // MARK: Behind the responses
+
+    /// Brings the session back to its home servers if it was found elsewhere, or renews copies that grow too old.
+    package func maintain(_ session: StoredSession, key: SessionKey) {
+        let age = StoreClock.now &- min(session.record.written, StoreClock.now)
+        let oldest = self.configuration.maximumItemAge.wholeMilliseconds
+        let idle = min(self.configuration.idleLifetime.wholeMilliseconds, oldest / 2)
+        guard session.loaded.needsRepair || age > oldest - idle else { return }
+        self.repair(key)
+    }
+
+    private func repair(_ key: SessionKey) {
+        guard self.repairsUnderWay < Self.maximumRepairs else {
+            if self.waitingRepairs.count < Self.maximumWaitingRepairs {
+                self.waitingRepairs.append(key)
+            } else {
+                self.counters.repairDropped()
+            }
+            return
+        }
+        self.repairsUnderWay += 1
+        self.pool.perform(.keep, key: key, timeout: StoreConfiguration.longestOperation) { outcome in
+            if case .chosen = outcome { self.counters.repaired() }
+            self.repairsUnderWay -= 1
+            if let next = self.waitingRepairs.popFirst() { self.repair(next) }
+        }
+    }
+}

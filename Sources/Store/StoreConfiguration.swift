@@ -1,0 +1,63 @@
+package import Memcached
+package import Sessions
+
+/// How one site keeps its sessions.
+package struct StoreConfiguration: Sendable {
+    package struct Server: Sendable, Hashable {
+        package var address: MemcachedAddress
+        /// As the ring sees it: host exactly as configured, port, weight.
+        package var ringServer: RingServer
+
+        package init(address: MemcachedAddress, ringServer: RingServer) {
+            self.address = address
+            self.ringServer = ringServer
+        }
+    }
+
+    /// What every key of the site begins with: prefix and site.
+    package var keyspace: SessionKeyspace
+    package var servers: [Server]
+    package var redundancy: Int
+    package var ring: RingKind
+    /// Keys the checksum of the records; nil: the keyspace does.
+    package var secret: String?
+    package var idleLifetime: Duration
+    package var absoluteLifetime: Duration
+    /// No copy lives longer than this without being written anew.
+    package var maximumItemAge: Duration = .seconds(23 * 3_600)
+    /// Of one whole load, save, create or destroy.
+    package var loadTimeout: Duration = .milliseconds(250)
+    /// Whether what fewer servers than `redundancy` know is served, marked as degraded.
+    package var servesDegraded = true
+    package var memcached = MemcachedConfiguration()
+
+    /// D of the protocol: no operation that is older acknowledges anything; a walk waits for it to pass.
+    package static let longestOperation: Duration = .seconds(2)
+    /// Tombstones outlive every copy of the session (`maximumItemAge` is at most 23 h).
+    package static let tombstoneLifetime: Duration = .seconds(24 * 3_600)
+    /// Promises outlive every message (TCP_USER_TIMEOUT).
+    package static let promiseLifetime: Duration = .seconds(3_600)
+
+    package init(
+        keyspace: SessionKeyspace,
+        servers: [Server],
+        redundancy: Int,
+        ring: RingKind,
+        idleLifetime: Duration,
+        absoluteLifetime: Duration
+    ) {
+        self.keyspace = keyspace
+        self.servers = servers
+        self.redundancy = redundancy
+        self.ring = ring
+        self.idleLifetime = idleLifetime
+        self.absoluteLifetime = absoluteLifetime
+    }
+
+    /// Of the item that says that a server knows all it should. It belongs to the site, as what a server must know
+    /// depends on the site's redundancy and ring.
+    var markerKey: [UInt8] { self.keyspace.bytes.dropLast() + Array("!life".utf8) }
+
+    /// Of the item by which one gateway at a time walks for a server.
+    var leaseKey: [UInt8] { self.keyspace.bytes.dropLast() + Array("!walk".utf8) }
+}

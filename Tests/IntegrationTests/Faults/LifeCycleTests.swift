@@ -1,0 +1,225 @@
+import Foundation
+import GatewayTesting
+import Testing
+
+/// Start, reload and end of the gateway as its operator and its visitors see them.
+struct LifeCycleTests {
+    // MARK: End
+
+    @Test func theEndWaitsForRequestsInFlightAndTheirSessionsAreSaved() async throws {
+        let stack = try await FaultStack.ready()
+        var visitor = CountingVisitor(stack.client())
+        _ = await visitor.write("before")
+        let inFlight = Task { [visitor] in
+            var visitor = visitor
+            return await visitor.write("during", "gate=end")
+        }
+        try await stack.waitAtGate("end")
+        let process = try stack.gateway.process
+        process.send(SIGTERM)
+        try await Eventually.holds("the socket to go") { access(stack.gateway.socketPath, F_OK) != 0 }
+        #expect(!stack.gateway.address.acceptsConnections)
+        #expect(try await stack.client().get("/page.php").status == 502)
+        #expect(process.ended == nil)
+        try stack.openGate("end")
+        #expect(await inFlight.value.outcome == "saved")
+        #expect(try await process.waitForEnd() == .status(0))
+        try await stack.gateway.start()
+        try await stack.waitUntilComplete()
+        #expect(await visitor.read().seen?.nonce == "during")
+    }
+
+    @Test(arguments: [SIGTERM, SIGINT])
+    func anIdleGatewayEndsAtOnce(signal: Int32) async throws {
+        let stack = try await FaultStack(FaultStack.Settings())
+        #expect(try await stack.client().get("/page.php").status == 200)
+        let start = ContinuousClock.now
+        #expect(try await stack.gateway.process.terminate(signal) == .status(0))
+        #expect(start.duration(to: .now) < .seconds(5))
+    }
+
+    @Test func aSecondSignalEndsItAtOnce() async throws {
+        let stack = try await FaultStack(FaultStack.Settings { $0.memcacheds = 0 })
+        let inFlight = Task { try await stack.client().get("/page.php?gate=twice").status }
+        try await stack.waitAtGate("twice")
+        let process = try stack.gateway.process
+        process.send(SIGTERM)
+        try await Eventually.holds("the first signal to be noticed") { stack.gateway.log.contains("ending") }
+        process.send(SIGTERM)
+        #expect(try await process.waitForEnd(within: .seconds(5)) == .status(1))
+        #expect(try await inFlight.value == 502)
+    }
+
+    @Test func whatIsNotDoneInTimeIsCut() async throws {
+        let stack = try await FaultStack(
+            FaultStack.Settings {
+                $0.memcacheds = 0
+                $0.top = "shutdown_timeout: 500ms"
+            }
+        )
+        let inFlight = Task { try await stack.client().get("/page.php?gate=never").status }
+        try await stack.waitAtGate("never")
+        let start = ContinuousClock.now
+        #expect(try await stack.gateway.stop() == .status(0))
+        let took = start.duration(to: .now)
+        #expect(took >= .milliseconds(500) && took < .seconds(10))
+        #expect(try await inFlight.value == 502)
+    }
+
+    // MARK: Reload
+
+    @Test func aReloadUnderLoadFailsNoRequest() async throws {
+        var settings = FaultStack.Settings()
+        let stack = try await FaultStack(settings)
+        try await stack.waitUntilComplete()
+        let isOver = Flag()
+        let visitors = (0..<16).map { number in
+            Task {
+                var visitor = CountingVisitor(stack.client())
+                var history = VisitHistory()
+                var count = 0
+                while !isOver.isSet {
+                    count += 1
+                    history.add(await visitor.write("\(number)-\(count)"))
+                }
+                return history
+            }
+        }
+        let limiters = ["nocache", "private", "none", "nocache"]
+        for (reload, limiter) in limiters.enumerated() {
+            try await Task.sleep(for: .milliseconds(300))
+            settings.site = FaultStack.Settings().site + ["cache_limiter: \(limiter)"]
+            try stack.reconfigure(settings)
+            try stack.gateway.reload()
+            try await Eventually.holds("reload \(reload) to be in force") {
+                stack.gateway.log.components("has been read anew") == reload + 1
+            }
+        }
+        isOver.set()
+        for visitor in visitors {
+            let history = await visitor.value
+            #expect(history.violations() == [])
+            #expect(history.visits.filter { $0.status != 200 }.map(\.status) == [])
+            #expect(history.visits.count > 3)
+        }
+        #expect(try await stack.client().get("/page.php?nonce=x").header("Pragma") == "no-cache")
+    }
+
+    @Test func anInvalidConfigurationIsRefusedAndTheOldOneStays() async throws {
+        let stack = try await FaultStack(FaultStack.Settings { $0.memcacheds = 0 })
+        try stack.gateway.write("sites:\n  default:\n    redundancie: 2\n    backend: {fastcgi: \"unix:/nowhere\"}")
+        try stack.gateway.reload()
+        try await Eventually.holds("the mistake in the log") { stack.gateway.log.contains("redundancie") }
+        #expect(!stack.gateway.log.contains("has been read anew"))
+        #expect(try await stack.client().get("/early.php").text == "early")
+        // Without the file there is no configuration either.
+        try FileManager.default.removeItem(atPath: stack.gateway.directory.path("gateway.yaml"))
+        let length = stack.gateway.log.count
+        try stack.gateway.reload()
+        try await Eventually.holds("a second refusal in the log") { stack.gateway.log.count > length }
+        #expect(try await stack.client().get("/early.php").text == "early")
+    }
+
+    @Test func listenersComeAndGoWithAReload() async throws {
+        let stack = try await FaultStack(FaultStack.Settings { $0.memcacheds = 0 })
+        let directory = stack.gateway.directory
+        let second = SocketAddress.unix(directory.path("second.sock"))
+        let port = SocketAddress.port(try LoopbackPort.unused())
+        let original = directory.read("gateway.yaml")
+        let line = "listen: unix:\(stack.gateway.socketPath)"
+        func reload(_ listeners: [String]) throws {
+            try directory.write(
+                "gateway.yaml",
+                original.replacing(line, with: "listen: [\(listeners.map { "\"\($0)\"" }.joined(separator: ", "))]")
+            )
+            try stack.gateway.reload()
+        }
+        func answer(_ address: SocketAddress) async throws -> String {
+            try await Threads.run {
+                try FastCGIPeer(address).get(FastCGIPeer.page("/early.php", root: stack.pages.path)).text
+            }
+        }
+        try reload(["unix:\(stack.gateway.socketPath)", "\(second)", "\(port)"])
+        try await Eventually.holds("the new sockets") { second.acceptsConnections && port.acceptsConnections }
+        for address in [stack.gateway.address, second, port] {
+            #expect(try await answer(address).hasSuffix("early"))
+        }
+        try reload(["\(second)"])
+        try await Eventually.holds("the old sockets to go") {
+            !stack.gateway.address.acceptsConnections && !port.acceptsConnections
+        }
+        #expect(access(stack.gateway.socketPath, F_OK) != 0)
+        #expect(try await answer(second).hasSuffix("early"))
+        #expect(try await stack.gateway.stop() == .status(0))
+        #expect(access(directory.path("second.sock"), F_OK) != 0)
+    }
+
+    // MARK: Start
+
+    @Test func aSocketThatADeadGatewayLeftIsReplacedAndALiveOneRefused() async throws {
+        let stack = try await FaultStack(FaultStack.Settings { $0.memcacheds = 0 })
+        stack.gateway.kill()
+        #expect(access(stack.gateway.socketPath, F_OK) == 0)
+        try await stack.gateway.start()
+        #expect(try await stack.client().get("/early.php").text == "early")
+
+        let (exit, output) = try await self.run(["run", "--config", stack.gateway.directory.path("gateway.yaml")])
+        #expect(exit == .status(1))
+        #expect(output.contains(stack.gateway.socketPath) && output.contains("another program listens there"))
+        #expect(try await stack.client().get("/early.php").text == "early")
+    }
+
+    @Test func checkTellsByItsExitStatusWhetherAFileCanBeUsed() async throws {
+        let stack = try await FaultStack(FaultStack.Settings { $0.memcacheds = 0 })
+        let good = try await self.run(["check", "--config", stack.gateway.directory.path("gateway.yaml")])
+        #expect(good.exit == .status(0))
+        #expect(good.output.hasPrefix("OK\n"))
+        let bad = try stack.pages.write("bad.yaml", "sites:\n  default:\n    redundancy: 99\n")
+        let refused = try await self.run(["check", "--config", bad])
+        #expect(refused.exit == .status(1))
+        #expect(refused.output.contains("bad.yaml:3:"))
+        #expect(try await self.run(["check", "--config", "/nowhere.yaml"]).exit == .status(1))
+    }
+
+    @Test func itRunsWithoutAFile() async throws {
+        let directory = try TemporaryDirectory()
+        try FaultPages.write(to: directory)
+        let memcached = try await MemcachedProcess()
+        let address = SocketAddress.unix(directory.path("gateway.sock"))
+        let process = try ServerProcess(
+            Executable.built("session-gateway"),
+            [
+                "run", "--listen", "\(address)", "--backend", "cgi:\(directory.path("cgi-bin"))", "--servers",
+                memcached.name, "--redundancy", "1",
+            ],
+            environment: ["PATH": "/usr/bin:/bin", "STATE_DIRECTORY": directory.path],
+            output: directory.path("output")
+        )
+        try await process.waitUntilReady(address)
+        let answer = try await Threads.run {
+            try FastCGIPeer(address).get(FastCGIPeer.page("/page.py", query: "nonce=a", root: "/nowhere"))
+        }
+        #expect(answer.status == 200)
+        #expect(answer.text.contains("Session-Outcome: new"))
+        #expect(answer.text.contains("Set-Cookie: session="))
+        #expect(try await process.terminate() == .status(0))
+    }
+
+    private func run(_ arguments: [String]) async throws -> (exit: ServerProcess.Exit, output: String) {
+        let directory = try TemporaryDirectory()
+        let process = try ServerProcess(
+            Executable.built("session-gateway"),
+            arguments,
+            output: directory.path("output")
+        )
+        return (try await process.waitForEnd(), process.output)
+    }
+}
+
+extension FaultStack {
+    /// Writes the first gateway's file anew, without telling it.
+    func reconfigure(_ settings: Settings) throws {
+        let servers = self.memcacheds.indices.map { "127.0.0.1:\(self.cables[$0]?.port ?? self.memcacheds[$0].port)" }
+        try self.gateway.write(Self.configuration(settings, servers: servers, pages: self.pages, php: self.php))
+    }
+}

@@ -1,0 +1,34 @@
+@testable import Sessions
+
+/// An outcome, reduced to what can be compared.
+enum Ending: Equatable, Sendable {
+    case chosen(WriteIdentity)
+    case none
+    case destroyed
+    case discarded(WriteIdentity?)
+    case unknown
+    case unavailable(WriteIdentity?)
+    case degraded(WriteIdentity)
+
+    init(_ outcome: ReplicaOutcome) {
+        switch outcome {
+        case .chosen(let loaded): self = .chosen(loaded.record.identity)
+        case .none: self = .none
+        case .destroyed: self = .destroyed
+        case .discarded(let winner): self = .discarded(winner)
+        case .unknown: self = .unknown
+        case .unavailable(let best): self = .unavailable(best?.record.identity)
+        case .degraded(let loaded): self = .degraded(loaded.record.identity)
+        }
+    }
+}
+
+extension ReplicaOutcome {
+    var loaded: LoadedRecord? {
+        switch self {
+        case .chosen(let loaded), .degraded(let loaded): loaded
+        case .unavailable(let best): best
+        case .none, .destroyed, .discarded, .unknown: nil
+        }
+    }
+}

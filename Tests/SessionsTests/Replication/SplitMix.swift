@@ -1,0 +1,24 @@
+/// SplitMix64: a small generator whose whole state is its seed, so that a history can be told by one number.
+struct SplitMix: RandomNumberGenerator, Hashable, Sendable {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        self.state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        self.state &+= 0x9E37_79B9_7F4A_7C15
+        var word = self.state
+        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
+        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
+        return word ^ word >> 31
+    }
+
+    mutating func below(_ bound: Int) -> Int {
+        bound <= 1 ? 0 : Int(self.next() % UInt64(bound))
+    }
+
+    mutating func isLucky(percent: Int) -> Bool {
+        self.below(100) < percent
+    }
+}
