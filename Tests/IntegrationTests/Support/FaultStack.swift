@@ -11,6 +11,7 @@ final class FaultStack: Sendable {
         /// Of each memcached, where it is not the launcher's default.
         var memcachedArguments: [Int: [String]] = [:]
         var gateways = 1
+        /// For each gateway: a kept-alive connection occupies a child, whoever it belongs to.
         var phpChildren = 8
         /// Faults on the way from all gateways to a memcached.
         var cables: [Int: FaultyCable.Settings] = [:]
@@ -55,7 +56,7 @@ final class FaultStack: Sendable {
         self.memcacheds = memcacheds
         self.cables = cables
         let php = try await PHPFPMProcess(
-            children: settings.phpChildren,
+            children: settings.phpChildren * settings.gateways,
             pool: """
                 php_admin_flag[enable_post_data_reading] = off
                 php_admin_value[post_max_size] = 0
