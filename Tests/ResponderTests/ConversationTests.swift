@@ -1,4 +1,5 @@
 import CGI
+import Glibc
 import NIOCore
 import Testing
 
@@ -185,13 +186,15 @@ import Testing
         try await Harness.run { request in
             try await request.answer("x")
         } _: { harness in
-            // Two descriptors each, so the later ones are well above FD_SETSIZE.
-            let clients = try (0..<700).map { _ in try harness.connect() }
+            // All that FD_SETSIZE has room for is taken.
+            let taken = (0..<1_024).map { _ in dup(0) }
+            defer { for descriptor in taken { close(descriptor) } }
+            let clients = try (0..<100).map { _ in try harness.connect() }
             for client in clients {
                 #expect(try await client.exchange(Wire.request()).hasEnded)
+                #expect(client.descriptor > 1_024)
             }
-            #expect(try #require(clients.last).descriptor > 1_024)
-            #expect(harness.responder.statistics.connections == 700)
+            #expect(harness.responder.statistics.connections == 100)
         }
     }
 }

@@ -183,8 +183,8 @@ import Testing
             } _: { harness in
                 let first = try harness.connect()
                 #expect(try await first.exchange(Wire.request()).hasEnded)
-                // Dispatch makes its descriptors with the first sleep, and traps when it cannot.
-                try await Task.sleep(for: .milliseconds(1))
+                // Dispatch makes its descriptors with the first sleep that it has to wait for, and traps when it cannot.
+                try await Task.sleep(for: .milliseconds(300))
                 // The client's end is made while there is still room for it; the other end does not fit any more.
                 let probe = dup(0)
                 let client = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)

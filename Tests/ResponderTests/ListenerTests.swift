@@ -151,7 +151,8 @@ import Testing
                 let client = try harness.connectTCP()
                 await client.sendIgnoringErrors(Wire.request())
                 #expect(try await client.answer().hasEnded == isServed)
-                #expect(harness.responder.statistics.refusals == (isServed ? [:] : [.clientNotAllowed: 1]))
+                // Counted after the close that the client has seen.
+                try await harness.waitFor { $0.refusals == (isServed ? [:] : [.clientNotAllowed: 1]) }
             }
         }
     }
