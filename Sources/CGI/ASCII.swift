@@ -1,7 +1,7 @@
 /// Comparisons and numbers on bytes, without regard to any locale.
 enum ASCII {
-    static func equalIgnoringCase(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
-        left.elementsEqual(right) { Self.lowercase($0) == Self.lowercase($1) }
+    static func equalIgnoringCase(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Bool {
+        left.count == right.count && left.elementsEqual(right) { Self.lowercase($0) == Self.lowercase($1) }
     }
 
     static func lowercase(_ byte: UInt8) -> UInt8 {
@@ -34,14 +34,27 @@ enum ASCII {
 
     /// Only `field-vchar`, space and tab of RFC 9110 §5.5: no control character but tab.
     static func isFieldValue(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        // Values with sessions are long: one pass without a branch per byte.
-        var hasControlCharacter = false
+        // Values with sessions are long: eight bytes at a time, and one by one only where one of eight may be wrong.
         var index = 0
-        while index < bytes.count {
-            let byte = bytes[index]
-            hasControlCharacter = hasControlCharacter || (byte < 0x20 && byte != 0x09) || byte == 0x7F
-            index += 1
+        while index + 8 <= bytes.count {
+            let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            if self.mayHaveControlCharacter(word), !bytes[index..<index + 8].allSatisfy(self.isFieldValueByte) {
+                return false
+            }
+            index += 8
         }
-        return !hasControlCharacter
+        return bytes[index...].allSatisfy(self.isFieldValueByte)
+    }
+
+    private static func isFieldValueByte(_ byte: UInt8) -> Bool {
+        byte >= 0x20 ? byte != 0x7F : byte == 0x09
+    }
+
+    /// Whether a byte is below 0x20 or is 0x7F; sometimes true where none is, never false where one is.
+    private static func mayHaveControlCharacter(_ word: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let high: UInt64 = 0x8080_8080_8080_8080
+        let delete = word ^ (ones &* 0x7F)
+        return (((word &- ones &* 0x20) & ~word) | ((delete &- ones) & ~delete)) & high != 0
     }
 }

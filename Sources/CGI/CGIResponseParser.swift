@@ -103,15 +103,15 @@ package struct CGIResponseParser: Sendable {
         lengthWithLineEnd: Int
     ) throws(CGIResponseError) {
         let line = self.pending.viewBytes(at: start, length: length) ?? ByteBufferView()
-        guard line.first != ASCIIByte.space, line.first != ASCIIByte.tab else { throw .foldedLine }
-        guard let colon = line.firstIndex(of: ASCIIByte.colon) else { throw .lineWithoutColon }
-        let name = line[..<colon]
-        guard !name.isEmpty, name.allSatisfy(ASCII.isTokenCharacter) else { throw .invalidFieldName }
+        let parts: LineParts
+        switch line.withUnsafeBytes(LineParts.parse) {
+        case .success(let found): parts = found
+        case .failure(let error): throw error
+        }
+        let name = line[line.startIndex..<line.startIndex + parts.nameLength]
         try self.count(name: name, length: lengthWithLineEnd)
-        var value = line[(colon + 1)...]
-        guard value.withUnsafeBytes(ASCII.isFieldValue) else { throw .invalidFieldValue }
-        while let byte = value.first, byte == ASCIIByte.space || byte == ASCIIByte.tab { value.removeFirst() }
-        while let byte = value.last, byte == ASCIIByte.space || byte == ASCIIByte.tab { value.removeLast() }
+        guard parts.hasValidValue else { throw .invalidFieldValue }
+        let value = line[line.startIndex + parts.value.lowerBound..<line.startIndex + parts.value.upperBound]
         try self.take(name: name, value: value)
     }
 
@@ -171,6 +171,33 @@ package struct CGIResponseParser: Sendable {
             head.status = 302
         }
         return head
+    }
+}
+
+/// Where the parts of a header line lie, as offsets in it.
+private struct LineParts {
+    var nameLength: Int
+    /// Without white space around it.
+    var value: Range<Int>
+    var hasValidValue: Bool
+
+    static func parse(_ line: UnsafeRawBufferPointer) -> Result<LineParts, CGIResponseError> {
+        guard let base = line.baseAddress, let first = line.first else { return .failure(.lineWithoutColon) }
+        guard first != ASCIIByte.space, first != ASCIIByte.tab else { return .failure(.foldedLine) }
+        guard let colon = memchr(base, CInt(ASCIIByte.colon), line.count).map({ UnsafeRawPointer($0) - base }) else {
+            return .failure(.lineWithoutColon)
+        }
+        guard colon > 0, line[..<colon].allSatisfy(ASCII.isTokenCharacter) else { return .failure(.invalidFieldName) }
+        var start = colon + 1
+        var end = line.count
+        while start < end, Self.isWhiteSpace(line[start]) { start += 1 }
+        while start < end, Self.isWhiteSpace(line[end - 1]) { end -= 1 }
+        let isValid = ASCII.isFieldValue(UnsafeRawBufferPointer(rebasing: line[start..<end]))
+        return .success(LineParts(nameLength: colon, value: start..<end, hasValidValue: isValid))
+    }
+
+    private static func isWhiteSpace(_ byte: UInt8) -> Bool {
+        byte == ASCIIByte.space || byte == ASCIIByte.tab
     }
 }
 

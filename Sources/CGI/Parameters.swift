@@ -1,3 +1,4 @@
+import Glibc
 package import NIOCore
 
 /// The meta-variables of one request (RFC 3875 §4.1, plus whatever the web server adds), in order.
@@ -35,51 +36,55 @@ package struct Parameters: Sendable {
     package var count: Int { self.entries.count }
 
     /// Adds a pair behind all others; does not look for an earlier one of that name.
-    package mutating func append(_ name: some Collection<UInt8>, _ value: some Collection<UInt8>) {
-        let start = self.storage.writerIndex
-        let nameLength = self.storage.writeBytes(name)
-        let valueLength = self.storage.writeBytes(value)
-        self.entries.append(Entry(start: start, nameLength: nameLength, valueLength: valueLength))
-    }
-
-    /// Adds a pair, as the generic form does; not generic, as it is called for every parameter of every request.
     package mutating func append(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
         let start = self.storage.writerIndex
-        self.storage.writeBytes(name)
-        self.storage.writeBytes(value)
+        // One write for both: small writes are most of what a request's head costs.
+        self.storage.writeWithUnsafeMutableBytes(minimumWritableBytes: name.count + value.count) { target in
+            target.copyMemory(from: name)
+            UnsafeMutableRawBufferPointer(rebasing: target[name.count...]).copyMemory(from: value)
+            return name.count + value.count
+        }
         self.entries.append(Entry(start: start, nameLength: name.count, valueLength: value.count))
     }
 
-    /// Adds a pair behind all others.
+    package mutating func append(_ name: String, _ value: UnsafeRawBufferPointer) {
+        var name = name
+        name.withUTF8 { self.append(UnsafeRawBufferPointer($0), value) }
+    }
+
     package mutating func append(_ name: String, _ value: ByteBufferView) {
-        let start = self.storage.writerIndex
-        self.storage.writeString(name)
-        value.withUnsafeBytes { _ = self.storage.writeBytes($0) }
-        self.entries.append(Entry(start: start, nameLength: name.utf8.count, valueLength: value.count))
+        value.withUnsafeBytes { self.append(name, $0) }
     }
 
     package mutating func append(_ name: String, _ value: String) {
-        self.append(name.utf8, value.utf8)
+        var value = value
+        value.withUTF8 { self.append(name, UnsafeRawBufferPointer($0)) }
     }
 
     /// Adds a pair whose value is the readable bytes of a buffer.
     package mutating func append(_ name: String, _ value: ByteBuffer) {
-        self.append(name.utf8, value.readableBytesView)
+        value.withUnsafeReadableBytes { self.append(name, $0) }
     }
 
     /// Replaces every pair of that name by one, at the end.
-    package mutating func set(_ name: String, _ value: some Collection<UInt8>) {
+    package mutating func set(_ name: String, _ value: some Sequence<UInt8>) {
         self.remove(name)
-        self.append(name.utf8, value)
+        Array(value).withUnsafeBytes { self.append(name, $0) }
     }
 
     package mutating func set(_ name: String, _ value: String) {
-        self.set(name, value.utf8)
+        self.remove(name)
+        self.append(name, value)
     }
 
     package mutating func remove(_ name: String) {
-        let storage = self.storage
-        self.entries.removeAll { storage.equal($0, name) }
+        guard let first = self.firstIndex(of: name) else { return }
+        var name = name
+        name.withUTF8 { name in
+            self.storage.withUnsafeReadableBytes { bytes in
+                self.entries[first...].removeAll { bytes.equal($0, UnsafeRawBufferPointer(name)) }
+            }
+        }
     }
 
     /// Removes every pair whose name satisfies the predicate. The bytes are valid during the call only.
@@ -94,10 +99,10 @@ package struct Parameters: Sendable {
 
     /// The first value of that name.
     package func bytes(_ name: String) -> ByteBufferView? {
-        for entry in self.entries where self.storage.equal(entry, name) {
+        self.firstIndex(of: name).flatMap { index in
+            let entry = self.entries[index]
             return self.storage.viewBytes(at: entry.start + entry.nameLength, length: entry.valueLength)
         }
-        return nil
     }
 
     /// The first value of that name as text; bytes that are not UTF-8 are replaced.
@@ -115,29 +120,49 @@ package struct Parameters: Sendable {
         }
     }
 
-    /// Calls the body for every pair in order with the name directly followed by its value.
-    package func forEachPair(_ body: (_ nameLength: Int, _ valueLength: Int, _ pair: ByteBufferView) -> Void) {
-        for entry in self.entries {
-            body(
-                entry.nameLength,
-                entry.valueLength,
-                self.storage.viewBytes(at: entry.start, length: entry.nameLength + entry.valueLength)!
-            )
+    /// Calls the body for every pair in order with a name and a value that lie one behind the other in memory. The bytes
+    /// are valid during the call only.
+    package func forEachPair(_ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void) {
+        self.storage.withUnsafeReadableBytes { bytes in
+            for entry in self.entries {
+                let valueStart = entry.start + entry.nameLength
+                body(
+                    UnsafeRawBufferPointer(rebasing: bytes[entry.start..<valueStart]),
+                    UnsafeRawBufferPointer(rebasing: bytes[valueStart..<valueStart + entry.valueLength])
+                )
+            }
+        }
+    }
+
+    /// The bytes of all names and values.
+    package var byteCount: Int {
+        self.entries.reduce(0) { $0 + $1.nameLength + $1.valueLength }
+    }
+
+    private func firstIndex(of name: String) -> Int? {
+        var name = name
+        return name.withUTF8 { name in
+            self.storage.withUnsafeReadableBytes { bytes in
+                self.entries.firstIndex { bytes.equal($0, UnsafeRawBufferPointer(name)) }
+            }
         }
     }
 }
 
-extension ByteBuffer {
+extension UnsafeRawBufferPointer {
     /// Whether the name of an entry is this one. The storage is only ever written to at its end: offsets are indexes.
-    fileprivate func equal(_ entry: Parameters.Entry, _ name: String) -> Bool {
-        guard entry.nameLength == name.utf8.count else { return false }
-        return self.withUnsafeReadableBytes { bytes in
-            var index = entry.start
-            for byte in name.utf8 {
-                if bytes[index] != byte { return false }
-                index += 1
-            }
-            return true
-        }
+    fileprivate func equal(_ entry: Parameters.Entry, _ name: UnsafeRawBufferPointer) -> Bool {
+        entry.nameLength == name.count
+            && UnsafeRawBufferPointer(rebasing: self[entry.start..<entry.start + name.count]).equal(name)
+    }
+
+    private func equal(_ other: UnsafeRawBufferPointer) -> Bool {
+        guard self.count == other.count else { return false }
+        guard let base = self.baseAddress, let otherBase = other.baseAddress else { return true }
+        return memcmp(base, otherBase, self.count) == 0
+    }
+
+    package func equal(_ text: StaticString) -> Bool {
+        self.equal(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 }

@@ -45,3 +45,5 @@ package enum FastCGIError: String, Error, Sendable {
 let requestID: UInt16 = 1
 /// The content of one record, FCGI_MAX_LENGTH.
 let maximumContentLength = 65_535
+/// Bytes of a record before its content.
+let headerLength = 8

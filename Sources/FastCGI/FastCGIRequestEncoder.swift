@@ -15,7 +15,7 @@ package enum FastCGIRequestEncoder {
     ) throws(FastCGIError) {
         self.writeHeader(.beginRequest, contentLength: 8, into: &buffer)
         // Role 1 is the responder; bit 0 of the flags is FCGI_KEEP_CONN.
-        buffer.writeMultipleIntegers(UInt16(1), UInt8(keepsConnection ? 1 : 0), UInt8(0), UInt32(0))
+        buffer.writeInteger(UInt64(1) << 48 | UInt64(keepsConnection ? 1 : 0) << 40)
         try self.writeParameters(parameters, into: &buffer)
         self.writeHeader(.parameters, contentLength: 0, into: &buffer)
     }
@@ -55,57 +55,90 @@ package enum FastCGIRequestEncoder {
     }
 
     private static func writeHeader(_ type: FastCGIRecordType, contentLength: Int, into buffer: inout ByteBuffer) {
-        // Version 1, no padding.
-        buffer.writeMultipleIntegers(
-            UInt8(1),
-            type.rawValue,
-            requestID,
-            UInt16(contentLength),
-            UInt8(0),
-            UInt8(0)
-        )
+        buffer.writeInteger(self.header(type, contentLength: contentLength))
     }
 
+    /// The 8 bytes of a record's header: version 1, no padding.
+    private static func header(_ type: FastCGIRecordType, contentLength: Int) -> UInt64 {
+        UInt64(1) << 56 | UInt64(type.rawValue) << 48 | UInt64(requestID) << 32 | UInt64(contentLength) << 16
+    }
+
+    /// One write into the buffer for all records: dozens of small ones would be most of the cost.
     private static func writeParameters(_ parameters: Parameters, into buffer: inout ByteBuffer) throws(FastCGIError) {
-        var headerIndex: Int?
-        var contentLength = 0
         var isTooLong = false
-
-        func endRecord() {
-            guard let index = headerIndex else { return }
-            buffer.setInteger(UInt16(contentLength), at: index + 4)
-            headerIndex = nil
-        }
-        parameters.forEachPair { nameLength, valueLength, pair in
-            let length = self.lengthOfLength(nameLength) + self.lengthOfLength(valueLength) + nameLength + valueLength
-            guard !isTooLong, length <= maximumContentLength else {
-                isTooLong = true
-                return
+        // Each pair has two lengths of up to 4 bytes, and begins at most one record.
+        let bound = parameters.byteCount + parameters.count * (8 + headerLength)
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: bound) { target in
+            var writer = RecordWriter(target: target)
+            parameters.forEachPair { name, value in
+                isTooLong = isTooLong || !writer.write(name, value)
             }
-            if headerIndex == nil || contentLength + length > maximumContentLength {
-                endRecord()
-                headerIndex = buffer.writerIndex
-                contentLength = 0
-                self.writeHeader(.parameters, contentLength: 0, into: &buffer)
-            }
-            self.writeLength(nameLength, into: &buffer)
-            self.writeLength(valueLength, into: &buffer)
-            buffer.writeBytes(pair)
-            contentLength += length
+            writer.endRecord()
+            return isTooLong ? 0 : writer.end
         }
-        guard !isTooLong else { throw .parameterTooLong }
-        endRecord()
+        if isTooLong { throw .parameterTooLong }
     }
 
-    private static func lengthOfLength(_ length: Int) -> Int {
-        length < 128 ? 1 : 4
-    }
+    /// Writes name-value pairs into memory that is large enough, in records that end on a pair.
+    private struct RecordWriter {
+        let target: UnsafeMutableRawBufferPointer
+        /// Behind the last byte written.
+        private(set) var end = 0
+        /// Where the content of the record begins that is being written.
+        private var contentStart: Int?
 
-    private static func writeLength(_ length: Int, into buffer: inout ByteBuffer) {
-        if length < 128 {
-            buffer.writeInteger(UInt8(length))
-        } else {
-            buffer.writeInteger(UInt32(length) | 0x8000_0000)
+        init(target: UnsafeMutableRawBufferPointer) {
+            self.target = target
+        }
+
+        /// - Returns: false, with nothing written, for a pair that does not fit one record.
+        mutating func write(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
+            let length =
+                Self.lengthOfLength(name.count) + Self.lengthOfLength(value.count) + name.count + value.count
+            guard length <= maximumContentLength else { return false }
+            if let start = self.contentStart, self.end - start + length > maximumContentLength { self.endRecord() }
+            if self.contentStart == nil {
+                self.store(FastCGIRequestEncoder.header(.parameters, contentLength: 0))
+                self.contentStart = self.end
+            }
+            self.writeLength(name.count)
+            self.writeLength(value.count)
+            self.copy(name)
+            self.copy(value)
+            return true
+        }
+
+        /// The length, once it is known.
+        mutating func endRecord() {
+            guard let start = self.contentStart else { return }
+            let length = UInt16(self.end - start).bigEndian
+            self.target.storeBytes(of: length, toByteOffset: start - headerLength + 4, as: UInt16.self)
+            self.contentStart = nil
+        }
+
+        private static func lengthOfLength(_ length: Int) -> Int {
+            length < 128 ? 1 : 4
+        }
+
+        private mutating func writeLength(_ length: Int) {
+            if length < 128 {
+                self.target[self.end] = UInt8(length)
+                self.end += 1
+            } else {
+                self.store(UInt32(length) | 0x8000_0000)
+            }
+        }
+
+        private mutating func store<Integer: FixedWidthInteger>(_ integer: Integer) {
+            self.target.storeBytes(of: integer.bigEndian, toByteOffset: self.end, as: Integer.self)
+            self.end += MemoryLayout<Integer>.size
+        }
+
+        private mutating func copy(_ bytes: UnsafeRawBufferPointer) {
+            UnsafeMutableRawBufferPointer(rebasing: self.target[self.end..<self.end + bytes.count]).copyMemory(
+                from: bytes
+            )
+            self.end += bytes.count
         }
     }
 }

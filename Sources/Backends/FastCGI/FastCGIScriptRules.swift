@@ -13,22 +13,22 @@ struct FastCGIScriptRules: Sendable {
         var refusal: String?
         var hasScript = false
         var hasEmptyPathInfo = false
-        parameters.forEach { name, value in
+        parameters.forEachPair { name, value in
             // Cheap first: few names have the lengths of these.
             switch name.count {
-            case 15 where name.elementsEqual("SCRIPT_FILENAME".utf8):
+            case 15 where name.equal("SCRIPT_FILENAME"):
                 hasScript = true
                 if let root = self.root {
                     if ScriptPath.below(root.utf8, value) == nil { refusal = "the script is outside the root" }
                 } else if ScriptPath.hasControlCharacter(value) {
                     refusal = "the script's path has a control character"
                 }
-            case 9 where name.elementsEqual("PATH_INFO".utf8):
+            case 9 where name.equal("PATH_INFO"):
                 if value.isEmpty { hasEmptyPathInfo = true }
                 if ScriptPath.hasControlCharacter(value) { refusal = "PATH_INFO has a control character" }
-            case 11 where name.elementsEqual("SCRIPT_NAME".utf8),
-                12 where name.elementsEqual("DOCUMENT_URI".utf8),
-                15 where name.elementsEqual("PATH_TRANSLATED".utf8):
+            case 11 where name.equal("SCRIPT_NAME"),
+                12 where name.equal("DOCUMENT_URI"),
+                15 where name.equal("PATH_TRANSLATED"):
                 if ScriptPath.hasControlCharacter(value) { refusal = "a path has a control character" }
             default:
                 break
@@ -36,6 +36,6 @@ struct FastCGIScriptRules: Sendable {
         }
         if let refusal { throw BackendError(.forbidden, refusal) }
         if self.root != nil, !hasScript { throw BackendError(.forbidden, "there is no SCRIPT_FILENAME") }
-        if hasEmptyPathInfo { parameters.removeAll { $0.elementsEqual("PATH_INFO".utf8) } }
+        if hasEmptyPathInfo { parameters.removeAll { $0.equal("PATH_INFO") } }
     }
 }

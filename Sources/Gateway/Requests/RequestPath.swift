@@ -203,9 +203,12 @@ extension Parameters {
         BackendContract.forEachParameter(of: offer) { self.append($0, $1) }
     }
 
+    private static let pathNames = ["SCRIPT_NAME", "PATH_INFO", "DOCUMENT_URI", "SCRIPT_FILENAME"]
+
     var hasLineBreakInPath: Bool {
-        for name in ["SCRIPT_NAME", "PATH_INFO", "DOCUMENT_URI", "SCRIPT_FILENAME"] {
-            if let path = self.bytes(name), path.contains(where: { $0 == 0x0a || $0 == 0x0d }) { return true }
+        for name in Self.pathNames {
+            let hasLineBreak = self.bytes(name)?.withUnsafeBytes { $0.contains { $0 == 0x0a || $0 == 0x0d } }
+            if hasLineBreak == true { return true }
         }
         return false
     }

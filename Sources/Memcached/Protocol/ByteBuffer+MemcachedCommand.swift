@@ -5,37 +5,58 @@ extension ByteBuffer {
     ///
     /// `t` stands before `T`, so that the answer shows the time to live before the touch: flags work in their order.
     mutating func writeMemcachedLine(_ command: MemcachedCommand, opaque: UInt64, unixTime: () -> Int) {
+        // One write: a dozen small ones would cost more than all the rest.
+        self.writeWithUnsafeMutableBytes(minimumWritableBytes: LineWriter.maximumLength) { target in
+            var line = LineWriter(target: target)
+            line.write(command, opaque: opaque, unixTime: unixTime)
+            return line.end
+        }
+    }
+}
+
+/// Writes a command's line into memory that is large enough.
+private struct LineWriter {
+    /// A key, four numbers of up to 20 digits, and what stands between them.
+    static let maximumLength = MemcachedKey.maximumLength + 4 * 20 + 40
+
+    let target: UnsafeMutableRawBufferPointer
+    /// Behind the last byte written.
+    private(set) var end = 0
+
+    init(target: UnsafeMutableRawBufferPointer) {
+        self.target = target
+    }
+
+    mutating func write(_ command: MemcachedCommand, opaque: UInt64, unixTime: () -> Int) {
         switch command {
         case .get(let key, let touch):
-            self.writeStaticString("mg ")
-            self.writeBytes(key.bytes)
-            self.writeStaticString(" v t c")
+            self.write("mg ")
+            self.write(key)
+            self.write(" v t c")
             if let touch {
-                self.writeStaticString(" T")
-                self.writeDecimal(UInt64(touch.flagValue(unixTime: unixTime)))
+                self.write(" T")
+                self.write(decimal: UInt64(touch.flagValue(unixTime: unixTime)))
             }
-            self.writeStaticString(" O")
-            self.writeDecimal(opaque)
-            self.writeStaticString("\r\n")
+            self.write(" O")
+            self.write(decimal: opaque)
         case .add(let key, let value, let expiry):
             self.writeStore(key, value, expiry, unixTime: unixTime)
-            self.writeStaticString(" ME c O")
-            self.writeDecimal(opaque)
-            self.writeStaticString("\r\n")
+            self.write(" ME c O")
+            self.write(decimal: opaque)
         case .compareAndSet(let key, let value, let token, let expiry):
             self.writeStore(key, value, expiry, unixTime: unixTime)
-            self.writeStaticString(" C")
-            self.writeDecimal(token)
-            self.writeStaticString(" c O")
-            self.writeDecimal(opaque)
-            self.writeStaticString("\r\n")
+            self.write(" C")
+            self.write(decimal: token)
+            self.write(" c O")
+            self.write(decimal: opaque)
         case .noop:
-            self.writeStaticString("mn\r\n")
+            self.write("mn")
         case .version:
-            self.writeStaticString("version\r\n")
+            self.write("version")
         case .settings:
-            self.writeStaticString("stats settings\r\n")
+            self.write("stats settings")
         }
+        self.write("\r\n")
     }
 
     private mutating func writeStore(
@@ -44,29 +65,40 @@ extension ByteBuffer {
         _ expiry: MemcachedExpiry,
         unixTime: () -> Int
     ) {
-        self.writeStaticString("ms ")
-        self.writeBytes(key.bytes)
-        self.writeStaticString(" ")
-        self.writeDecimal(UInt64(value.length))
-        self.writeStaticString(" T")
-        self.writeDecimal(UInt64(expiry.flagValue(unixTime: unixTime)))
+        self.write("ms ")
+        self.write(key)
+        self.write(" ")
+        self.write(decimal: UInt64(value.length))
+        self.write(" T")
+        self.write(decimal: UInt64(expiry.flagValue(unixTime: unixTime)))
+    }
+
+    private mutating func write(_ key: MemcachedKey) {
+        key.bytes.withUnsafeBytes { self.write($0) }
+    }
+
+    private mutating func write(_ text: StaticString) {
+        self.write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    private mutating func write(_ bytes: UnsafeRawBufferPointer) {
+        UnsafeMutableRawBufferPointer(rebasing: self.target[self.end..<self.end + bytes.count]).copyMemory(from: bytes)
+        self.end += bytes.count
     }
 
     /// Decimal digits, without the `String` that interpolation would make.
-    mutating func writeDecimal(_ number: UInt64) {
-        self.writeWithUnsafeMutableBytes(minimumWritableBytes: 20) { bytes in
-            var length = 1
-            var rest = number / 10
-            while rest > 0 {
-                length += 1
-                rest /= 10
-            }
-            rest = number
-            for index in stride(from: length - 1, through: 0, by: -1) {
-                bytes[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-                rest /= 10
-            }
-            return length
+    private mutating func write(decimal number: UInt64) {
+        var length = 1
+        var rest = number / 10
+        while rest > 0 {
+            length += 1
+            rest /= 10
         }
+        rest = number
+        for index in stride(from: self.end + length - 1, through: self.end, by: -1) {
+            self.target[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        }
+        self.end += length
     }
 }

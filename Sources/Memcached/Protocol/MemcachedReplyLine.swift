@@ -101,7 +101,7 @@ enum MemcachedReplyLine {
         }
     }
 
-    /// The texts are those of `proto_text.c` at 1.6.18, tried on a running server (`reference/memcached.md`, errors).
+    /// The texts are those of `proto_text.c` at 1.6.18, tried on a running server.
     private static func clientError(_ text: UnsafeRawBufferPointer) -> MemcachedWireReply {
         if text.starts(with: "unauthenticated".utf8) { return .refusal(.unauthenticated) }
         return .clientError(

@@ -1,3 +1,4 @@
+import Glibc
 package import NIOCore
 
 /// A field of a backend's answer about the session.
@@ -270,11 +271,24 @@ private struct FieldWords {
     }
 
     mutating func next() -> ByteBuffer? {
-        let bytes = self.rest.readableBytesView
-        guard let start = bytes.firstIndex(where: { $0 != 0x20 && $0 != 0x09 }) else { return nil }
-        let end = bytes[start...].firstIndex { $0 == 0x20 || $0 == 0x09 } ?? bytes.endIndex
-        let word = self.rest.getSlice(at: start, length: end - start)
-        self.rest.moveReaderIndex(to: end)
+        let bounds = self.rest.withUnsafeReadableBytes { bytes -> Range<Int>? in
+            guard let start = bytes.firstIndex(where: { $0 != 0x20 && $0 != 0x09 }) else { return nil }
+            return start..<(Self.firstBlank(bytes, from: start) ?? bytes.count)
+        }
+        guard let bounds else { return nil }
+        let begin = self.rest.readerIndex
+        let word = self.rest.getSlice(at: begin + bounds.lowerBound, length: bounds.count)
+        self.rest.moveReaderIndex(to: begin + bounds.upperBound)
         return word
+    }
+
+    /// A word may be the whole base64 of a session.
+    private static func firstBlank(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        guard let base = bytes.baseAddress else { return nil }
+        func first(_ byte: CInt, before end: Int) -> Int? {
+            memchr(base + start, byte, end - start).map { UnsafeRawPointer($0) - base }
+        }
+        let space = first(0x20, before: bytes.count)
+        return first(0x09, before: space ?? bytes.count) ?? space
     }
 }

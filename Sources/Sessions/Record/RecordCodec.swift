@@ -23,10 +23,10 @@ package import NIOCore
 /// | 106 | 1 | number of ancestors, 0–8 |
 /// | 107 | 16 each | ancestors: version, writer |
 /// | … | 4 | length of the payload |
-/// | … | 8 | checksum: HMAC-SHA256, cut to 64 bits, of the memcached key and all bytes but these |
+/// | … | 8 | checksum: SipHash-2-4 of the memcached key and all bytes but these |
 /// | … | n | payload |
 ///
-/// The checksum's key comes from the site's `secret`, or from its prefix and name: a record that was cut, changed or
+/// The checksum's key is the first 16 bytes of the SHA-256 of the site's `secret`, or of its prefix and name: a record that was cut, changed or
 /// belongs to another key or site does not decode.
 package struct RecordCodec: Sendable {
     package enum DecodingError: Error, Equatable {
@@ -50,10 +50,15 @@ package struct RecordCodec: Sendable {
     /// The bytes of a copy around the payload.
     package static let maximumOverhead = 107 + 16 * SessionRecord.maximumAncestors + 4 + 8
 
-    private let prototype: HMAC<SHA256>
+    private let hash: SipHash
 
     package init(secret: some Collection<UInt8>) {
-        self.prototype = HMAC<SHA256>(key: SymmetricKey(data: Array(secret)))
+        self.hash = SHA256.hash(data: Array(secret)).withUnsafeBytes { digest in
+            func word(_ offset: Int) -> UInt64 {
+                UInt64(littleEndian: digest.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            }
+            return SipHash(key: (word(0), word(8)))
+        }
     }
 
     /// A copy's bytes in two pieces, so that the payload is not copied.
@@ -67,30 +72,34 @@ package struct RecordCodec: Sendable {
         let record = copy.record
         let payload = record?.payload ?? ByteBuffer()
         let ancestors = (record?.ancestors ?? []).prefix(SessionRecord.maximumAncestors)
-        var head = ByteBuffer()
-        head.reserveCapacity(Self.fixedLength + ancestors.count * 16 + 4 + Self.checksumLength)
         var flags: UInt8 = 0
         if record == nil { flags |= Flag.stub }
         if record?.isTombstone == true { flags |= Flag.tombstone }
-        head.writeMultipleIntegers(Self.magic, Self.format, flags, key.hash)
-        head.writeIdentity(record?.identity ?? .none)
-        head.writeBallot(copy.accepted)
-        head.writeBallot(copy.promised)
-        head.writeMultipleIntegers(record?.holders.rawValue ?? 0, record?.placement ?? 0)
-        head.writeMultipleIntegers(
-            record?.created ?? 0,
-            record?.written ?? 0,
-            record?.databaseSynced ?? 0,
-            record?.cookieIssued ?? 0,
-            record?.idleSeconds ?? 0,
-            record?.absoluteDeadline ?? 0,
-            UInt8(ancestors.count)
-        )
-        for ancestor in ancestors {
-            head.writeIdentity(ancestor)
+        var head = ByteBuffer()
+        let length = Self.fixedLength + ancestors.count * 16 + 4 + Self.checksumLength
+        head.writeWithUnsafeMutableBytes(minimumWritableBytes: length) { target in
+            var writer = BigEndianWriter(target: target)
+            writer.write(Self.magic)
+            writer.write(Self.format)
+            writer.write(flags)
+            writer.write(key.hash)
+            writer.write(record?.identity ?? .none)
+            writer.write(copy.accepted)
+            writer.write(copy.promised)
+            writer.write(record?.holders.rawValue ?? 0)
+            writer.write(record?.placement ?? 0)
+            writer.write(record?.created ?? 0)
+            writer.write(record?.written ?? 0)
+            writer.write(record?.databaseSynced ?? 0)
+            writer.write(record?.cookieIssued ?? 0)
+            writer.write(record?.idleSeconds ?? 0)
+            writer.write(record?.absoluteDeadline ?? 0)
+            writer.write(UInt8(ancestors.count))
+            for ancestor in ancestors { writer.write(ancestor) }
+            writer.write(UInt32(payload.readableBytes))
+            writer.write(payload.withUnsafeReadableBytes { self.checksum(key, writer.written, $0) })
+            return writer.end
         }
-        head.writeInteger(UInt32(payload.readableBytes))
-        head.writeInteger(self.checksum(key, head.readableBytesView, payload.readableBytesView))
         return Encoded(head: head, payload: payload)
     }
 
@@ -121,12 +130,17 @@ package struct RecordCodec: Sendable {
         }
         guard
             let length = reader.readInteger(as: UInt32.self),
-            let head = bytes.viewBytes(at: bytes.readerIndex, length: reader.readerIndex - bytes.readerIndex),
+            case let headLength = reader.readerIndex - bytes.readerIndex,
             let sum = reader.readInteger(as: UInt64.self)
         else { throw .inconsistent }
-        guard reader.readableBytes == Int(length), sum == self.checksum(key, head, reader.readableBytesView) else {
-            throw .checksum
+        let expected = bytes.withUnsafeReadableBytes { all in
+            self.checksum(
+                key,
+                UnsafeRawBufferPointer(rebasing: all[..<headLength]),
+                UnsafeRawBufferPointer(rebasing: all[(headLength + Self.checksumLength)...])
+            )
         }
+        guard reader.readableBytes == Int(length), sum == expected else { throw .checksum }
         let payload = reader.slice()
         if flags & Flag.stub != 0 {
             return ReplicaCopy(promised: promised, record: nil)
@@ -152,29 +166,52 @@ package struct RecordCodec: Sendable {
         )
     }
 
-    private func checksum(_ key: SessionKey, _ pieces: ByteBufferView...) -> UInt64 {
-        var authentication = self.prototype
-        key.bytes.withUnsafeBytes { authentication.update(data: $0) }
-        for piece in pieces {
-            piece.withUnsafeBytes { authentication.update(data: $0) }
-        }
-        return authentication.finalize().withUnsafeBytes { code in
-            UInt64(bigEndian: code.loadUnaligned(as: UInt64.self))
-        }
+    private func checksum(
+        _ key: SessionKey,
+        _ head: UnsafeRawBufferPointer,
+        _ payload: UnsafeRawBufferPointer
+    ) -> UInt64 {
+        var hash = self.hash
+        key.bytes.withUnsafeBytes { hash.update($0) }
+        hash.update(head)
+        hash.update(payload)
+        return hash.finalize()
+    }
+}
+
+/// Writes integers into memory that is large enough.
+private struct BigEndianWriter {
+    let target: UnsafeMutableRawBufferPointer
+    /// Behind the last byte written.
+    private(set) var end = 0
+
+    init(target: UnsafeMutableRawBufferPointer) {
+        self.target = target
+    }
+
+    var written: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self.target[..<self.end]) }
+
+    mutating func write<Integer: FixedWidthInteger>(_ integer: Integer) {
+        self.target.storeBytes(of: integer.bigEndian, toByteOffset: self.end, as: Integer.self)
+        self.end += MemoryLayout<Integer>.size
+    }
+
+    mutating func write(_ identity: WriteIdentity) {
+        self.write(identity.version)
+        self.write(identity.writer)
+    }
+
+    mutating func write(_ ballot: Ballot) {
+        self.write(ballot.round)
+        self.write(ballot.ballotClass.rawValue)
+        self.write(ballot.depth)
+        self.write(ballot.attempt)
     }
 }
 
 extension ByteBuffer {
-    fileprivate mutating func writeIdentity(_ identity: WriteIdentity) {
-        self.writeMultipleIntegers(identity.version, identity.writer)
-    }
-
     fileprivate mutating func readIdentity() -> WriteIdentity? {
         self.readMultipleIntegers(as: (UInt64, UInt64).self).map { WriteIdentity(version: $0, writer: $1) }
-    }
-
-    fileprivate mutating func writeBallot(_ ballot: Ballot) {
-        self.writeMultipleIntegers(ballot.round, ballot.ballotClass.rawValue, ballot.depth, ballot.attempt)
     }
 
     fileprivate mutating func readBallot() -> Ballot? {

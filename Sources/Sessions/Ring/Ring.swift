@@ -1,5 +1,5 @@
 /// A consistent-hashing ring, placing every key on the same server as the program that it is named after; the replica set
-/// goes on from there to the next distinct servers clockwise (`reference/rings.md`).
+/// goes on from there to the next distinct servers clockwise.
 ///
 /// A value made once from the configuration. A look-up is one hash, one binary search and one load from a table; it
 /// allocates nothing. The table takes 32 bytes per position: 15 kB for three servers, 5 MB for a thousand.

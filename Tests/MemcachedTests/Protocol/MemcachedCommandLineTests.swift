@@ -27,7 +27,15 @@ import Testing
 
     @Test(arguments: [0, 1, 9, 10, 99, 100, 12_345, UInt64.max]) func numbersAreWrittenInDecimal(number: UInt64) {
         var buffer = ByteBuffer()
-        buffer.writeDecimal(number)
-        #expect(String(buffer: buffer) == "\(number)")
+        buffer.writeMemcachedLine(.get(MemcachedKey("k")!, touch: nil), opaque: number, unixTime: { 0 })
+        #expect(String(buffer: buffer) == "mg k v t c O\(number)\r\n")
+    }
+
+    @Test func theLongestLineFits() throws {
+        let key = try #require(MemcachedKey(Array(repeating: UInt8(ascii: "k"), count: 250)))
+        let value = MemcachedValue(head: ByteBuffer(string: "abc"), body: ByteBuffer(string: "de"))
+        var buffer = ByteBuffer()
+        buffer.writeMemcachedLine(.compareAndSet(key, value, token: .max, .never), opaque: .max, unixTime: { 0 })
+        #expect(buffer.readableBytes == "ms ".count + 250 + " 5 T0 C c O\r\n".utf8.count + 40)
     }
 }

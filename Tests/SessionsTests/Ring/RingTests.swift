@@ -9,7 +9,7 @@ import Testing
 
     private static let keys = (0..<300).map { Array("key-\($0 &* 2_654_435_761)".utf8) }
 
-    // The worked examples of reference/rings.md.
+    // Worked by hand from the sources of the originals.
     @Test func theHashesAreThoseOfTheOriginals() {
         #expect(RingHash.crc32("abc") == 0x3524_41C2)
         #expect(RingHash.fnv1a("abc") == 0x1A47_E90B)
