@@ -46,7 +46,7 @@ let package = Package(
     targets: [
         .executableTarget(
             name: "session-gateway",
-            dependencies: ["Gateway", "Configuration", arguments, logging],
+            dependencies: ["Gateway", "Configuration", "Sessions", arguments, logging],
             swiftSettings: settings
         ),
 
@@ -80,9 +80,18 @@ let package = Package(
         // For the tests: real servers on loopback, clocks.
         library("GatewayTesting", ["CLinux", nioCore, nioPosix]),
 
+        // `swift run -c release ring-benchmark`
+        .executableTarget(
+            name: "ring-benchmark",
+            dependencies: ["Sessions", "CAllocations"],
+            path: "Benchmarks/RingBenchmark",
+            swiftSettings: settings
+        ),
+        .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
+
         tests("CGITests", ["CGI", nioCore]),
         tests("FastCGITests", ["FastCGI", "CGI", nioCore, nioEmbedded, nioTestUtilities]),
-        tests("SessionsTests", ["Sessions", nioCore], resources: [.copy("Vectors")]),
+        tests("SessionsTests", ["Sessions", nioCore, crypto], resources: [.copy("Vectors")]),
         tests("ConfigurationTests", ["Configuration"]),
         tests(
             "MemcachedTests",

@@ -10,8 +10,13 @@ package struct Ring: Sendable {
     package let kind: RingKind
     package let servers: [RingServer]
 
+    /// How many servers own a position, or a bucket; all but those of a very small weight.
+    package let serversWithPlace: Int
+
     /// How many servers there are, by host and port.
     private let distinctServers: Int
+    /// For each server the first one with its host and port: itself, unless it is there twice.
+    private let canonicalIndexes: [UInt16]
     /// In ascending order. Empty for PHP's memcache extension, which has its 1,024 buckets instead.
     private let positions: [UInt32]
     /// The lanes of the replica set that begins at each position or bucket; empty without any.
@@ -38,6 +43,7 @@ package struct Ring: Sendable {
             }
         }
         self.distinctServers = distinct.count
+        self.canonicalIndexes = canonical
 
         let points = RingPoints.points(of: servers, kind: kind)
         let positions = points.map(\.position)
@@ -57,6 +63,7 @@ package struct Ring: Sendable {
                     sets[Self.firstIndex(in: positions) { $0 >= step * UInt32(bucket) }]
                 }
         }
+        self.serversWithPlace = Set(self.sets.map { $0[0] }).count
     }
 
     /// The first `count` distinct servers clockwise from the key's place: the original's server first, those that own no
@@ -76,6 +83,9 @@ package struct Ring: Sendable {
             ?? Array(key).withUnsafeBytes { self.replicaSet(for: $0, count: count) }
         return Array(set)
     }
+
+    /// The index under which a replica set names this server.
+    func canonicalIndex(of server: Int) -> UInt16 { self.canonicalIndexes[server] }
 
     /// The index of the key's replica set.
     private func place(of key: UnsafeRawBufferPointer) -> Int {

@@ -1,5 +1,3 @@
-import Crypto
-
 /// The hash functions of the rings, over the bytes of a key or of a point's name.
 enum RingHash: Sendable {
     /// CRC-32 (IEEE 802.3, reflected).
@@ -16,26 +14,13 @@ enum RingHash: Sendable {
         case .crc32: Self.crc32(bytes)
         case .fnv1a: Self.fnv1a(bytes)
         case .oneAtATime: Self.oneAtATime(bytes)
-        case .md5: Self.md5Words(bytes).x
+        case .md5: MD5.words(bytes).x
         }
     }
 
     func callAsFunction(_ text: String) -> UInt32 {
         var text = text
         return text.withUTF8 { self(UnsafeRawBufferPointer($0)) }
-    }
-
-    /// The MD5 as four little-endian words.
-    static func md5Words(_ bytes: UnsafeRawBufferPointer) -> SIMD4<UInt32> {
-        var hash = Insecure.MD5()
-        hash.update(bufferPointer: bytes)
-        return hash.finalize().withUnsafeBytes { digest in
-            var words = SIMD4<UInt32>()
-            for word in 0..<4 {
-                words[word] = UInt32(littleEndian: digest.loadUnaligned(fromByteOffset: word * 4, as: UInt32.self))
-            }
-            return words
-        }
     }
 
     private static let crc32Table: [UInt32] = (0..<256).map { index in

@@ -47,7 +47,7 @@ enum RingPoints {
             let name = Self.libmemcachedName(server)
             for number in 0..<strings {
                 var text = "\(name)-\(number)"
-                let words = text.withUTF8 { RingHash.md5Words(UnsafeRawBufferPointer($0)) }
+                let words = text.withUTF8 { MD5.words(UnsafeRawBufferPointer($0)) }
                 for word in 0..<4 {
                     points.append(Point(position: words[word], server: UInt16(index)))
                 }
