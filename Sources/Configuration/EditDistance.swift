@@ -1,7 +1,7 @@
 /// Finds what somebody meant who wrote something similar.
-enum EditDistance {
+package enum EditDistance {
     /// The nearest of the candidates, if it is near enough to be a slip: at most a third of the letters differ.
-    static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
+    package static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
         let word = Array(word.utf8.prefix(64))
         var best: (candidate: String, distance: Int)?
         for candidate in candidates {

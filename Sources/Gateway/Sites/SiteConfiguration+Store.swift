@@ -30,7 +30,8 @@ extension StoreConfiguration {
         return store
     }
 
-    private static func servers(
+    /// The servers of a site with their names on the ring.
+    static func servers(
         of site: GatewayConfiguration.Site,
         ring: RingKind
     ) throws(GatewayError) -> [Server] {
@@ -84,7 +85,7 @@ extension MemcachedAddress {
 }
 
 extension RingKind {
-    fileprivate init(_ ring: GatewayConfiguration.Ring) {
+    init(_ ring: GatewayConfiguration.Ring) {
         switch ring {
         case .ketamaWeighted: self = .ketamaWeighted
         case .ketama: self = .ketama
