@@ -13,8 +13,10 @@ final class StoreFixture: Sendable {
     let servers: [MemcachedProcess]
     let store: SessionStore
     let counters = StoreCounters()
+    var pool: ReplicaPool { self.store.pool }
+    /// Where what belongs to the pool runs.
+    let executor: EventLoopExecutor
     private let group: MultiThreadedEventLoopGroup
-    private let executor: EventLoopExecutor
     private let walker: Task<Void, Never>
 
     private init(_ servers: [MemcachedProcess], _ configuration: StoreConfiguration) async throws {
@@ -45,12 +47,17 @@ final class StoreFixture: Sendable {
     static func with(
         servers count: Int = 3,
         redundancy: Int = 2,
+        memcachedArguments: [String]? = nil,
         adjust: (inout StoreConfiguration) -> Void = { _ in },
         _ body: @Sendable (StoreFixture) async throws -> Void
     ) async throws {
         var servers: [MemcachedProcess] = []
         for _ in 0..<count {
-            servers.append(try await MemcachedProcess())
+            if let memcachedArguments {
+                servers.append(try await MemcachedProcess(memcachedArguments))
+            } else {
+                servers.append(try await MemcachedProcess())
+            }
         }
         var configuration = StoreConfiguration(
             keyspace: try #require(SessionKeyspace(prefix: "sg:", site: "test")),

@@ -185,6 +185,7 @@ private final class Walkers: Sendable {
                 let generation = worker.generation
                 for (site, store) in generation.ownStores {
                     group.addTask { await Walker(pool: store.pool, logger: site.logger).run() }
+                    group.addTask { await ServerWatch(pool: store.pool, logger: site.logger).run() }
                 }
                 for await _ in self.stop {}
                 group.cancelAll()

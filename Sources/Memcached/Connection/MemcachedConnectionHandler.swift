@@ -217,13 +217,14 @@ extension MemcachedCommand {
         case .noop: .noop
         case .version: .version
         case .settings: .settings
+        case .statistics: .statistics
         }
     }
 
     fileprivate var value: MemcachedValue? {
         switch self {
         case .add(_, let value, _), .compareAndSet(_, let value, _, _): value
-        case .get, .noop, .version, .settings: nil
+        case .get, .noop, .version, .settings, .statistics: nil
         }
     }
 }

@@ -11,7 +11,7 @@ struct MemcachedPipeline<Waiter> {
         case value
         /// `HD`, `NS`, `EX` or `NF`
         case storage
-        case noop, version, settings
+        case noop, version, settings, statistics
     }
 
     enum SubmitAction: Equatable {
@@ -178,8 +178,10 @@ struct MemcachedPipeline<Waiter> {
             return .noop
         case (.version(let text), .version):
             return .version(text)
-        case (.settings(let settings), .settings):
-            return .settings(settings)
+        case (.report(let report), .settings):
+            return .settings(report.settings)
+        case (.report(let report), .statistics):
+            return .statistics(report.statistics)
         case (.serverError(let kind), _):
             return .serverError(kind)
         case (.clientError, _):

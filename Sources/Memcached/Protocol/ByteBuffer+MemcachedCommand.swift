@@ -55,6 +55,8 @@ private struct LineWriter {
             self.write("version")
         case .settings:
             self.write("stats settings")
+        case .statistics:
+            self.write("stats")
         }
         self.write("\r\n")
     }

@@ -1,8 +1,8 @@
 import Glibc
 import NIOCore
 
-/// Cuts a server's bytes into answers. A line has at most 2,048 bytes, a value at most `maximumValueLength`, the list of
-/// settings at most 1,024 lines.
+/// Cuts a server's bytes into answers. A line has at most 2,048 bytes, a value at most `maximumValueLength`, a list of
+/// statistics at most 1,024 lines.
 ///
 /// - Throws: `MemcachedError` with `.outOfStep` for anything that memcached would not say; after that the decoder must not
 ///   be used again.
@@ -10,13 +10,13 @@ struct MemcachedReplyDecoder: NIOSingleStepByteToMessageDecoder {
     typealias InboundOut = MemcachedWireReply
 
     static let longestLine = 2_048
-    static let mostSettings = 1_024
+    static let mostStatistics = 1_024
 
     private enum State {
         case line
         /// The line of a value was read; its `length` bytes and CRLF follow.
         case value(length: Int, MemcachedWireReply.Flags)
-        case settings(MemcachedSettings, lines: Int)
+        case report(MemcachedWireReply.Report, lines: Int)
     }
 
     private let maximumValueLength: Int
@@ -40,20 +40,20 @@ struct MemcachedReplyDecoder: NIOSingleStepByteToMessageDecoder {
             case (.value(let length, let flags), .line):
                 guard length <= self.maximumValueLength else { throw Self.outOfStep("a value is too long") }
                 self.state = .value(length: length, flags)
-            case (.setting(let setting), let state):
-                var settings = MemcachedSettings()
+            case (.statistic(let statistic), let state):
+                var report = MemcachedWireReply.Report()
                 var lines = 0
-                if case .settings(let known, let count) = state { (settings, lines) = (known, count) }
-                guard lines < Self.mostSettings else { throw Self.outOfStep("too many settings") }
-                setting?.apply(to: &settings)
-                self.state = .settings(settings, lines: lines + 1)
-            case (.end, .settings(let settings, _)):
+                if case .report(let known, let count) = state { (report, lines) = (known, count) }
+                guard lines < Self.mostStatistics else { throw Self.outOfStep("too many statistics") }
+                statistic?.apply(to: &report)
+                self.state = .report(report, lines: lines + 1)
+            case (.end, .report(let report, _)):
                 self.state = .line
-                return .settings(settings)
+                return .report(report)
             case (.end, .line):
-                return .settings(MemcachedSettings())
+                return .report(MemcachedWireReply.Report())
             case (.reply, _), (.value, _), (.end, _):
-                throw Self.outOfStep("an answer inside the settings")
+                throw Self.outOfStep("an answer inside the statistics")
             }
         }
     }

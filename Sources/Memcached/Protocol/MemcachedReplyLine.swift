@@ -4,18 +4,30 @@ enum MemcachedReplyLine {
     /// `VA <length> <flags>`: the value follows.
     case value(length: Int, MemcachedWireReply.Flags)
     /// `STAT <name> <value>`; `nil` for a name that nobody asked for.
-    case setting(Setting?)
-    /// `END` of the settings.
+    case statistic(Statistic?)
+    /// `END` of the statistics.
     case end
 
-    enum Setting {
+    enum Statistic {
         case itemSizeMaximum(Int)
         case casEnabled(Bool)
+        case uptime(Int)
+        case items(Int)
+        case bytes(Int)
+        case byteLimit(Int)
+        case evictions(Int)
+        case connectionLimitHits(Int)
 
-        func apply(to settings: inout MemcachedSettings) {
+        func apply(to report: inout MemcachedWireReply.Report) {
             switch self {
-            case .itemSizeMaximum(let bytes): settings.itemSizeMaximum = bytes
-            case .casEnabled(let isEnabled): settings.casEnabled = isEnabled
+            case .itemSizeMaximum(let bytes): report.settings.itemSizeMaximum = bytes
+            case .casEnabled(let isEnabled): report.settings.casEnabled = isEnabled
+            case .uptime(let seconds): report.statistics.uptime = seconds
+            case .items(let count): report.statistics.items = count
+            case .bytes(let bytes): report.statistics.bytes = bytes
+            case .byteLimit(let bytes): report.statistics.byteLimit = bytes
+            case .evictions(let count): report.statistics.evictions = count
+            case .connectionLimitHits(let count): report.statistics.connectionLimitHits = count
             }
         }
     }
@@ -64,14 +76,15 @@ enum MemcachedReplyLine {
     private init?(text first: UnsafeRawBufferPointer, _ words: inout Words) {
         if first.equals("STAT") {
             guard let name = words.next() else { return nil }
-            if name.equals("item_size_max") {
-                guard let number = words.next()?.decimal, let bytes = Int(exactly: number) else { return nil }
-                self = .setting(.itemSizeMaximum(bytes))
-            } else if name.equals("cas_enabled") {
-                self = .setting(.casEnabled(words.next()?.equals("no") != true))
-            } else {
-                self = .setting(nil)
+            if name.equals("cas_enabled") {
+                self = .statistic(.casEnabled(words.next()?.equals("no") != true))
+                return
             }
+            let number = words.next()?.decimal.flatMap { Int(exactly: $0) }
+            // Without it nobody knows how large a value may be.
+            if number == nil, name.equals("item_size_max") { return nil }
+            // Some names have a number in one of the two lists and a word in the other: `evictions`.
+            self = .statistic(number.flatMap { number in Self.statistic(name).map { $0(number) } })
         } else if first.equals("END") {
             self = .end
         } else if first.equals("VERSION") {
@@ -89,6 +102,17 @@ enum MemcachedReplyLine {
         } else {
             return nil
         }
+    }
+
+    private static func statistic(_ name: UnsafeRawBufferPointer) -> ((Int) -> Statistic)? {
+        if name.equals("item_size_max") { return Statistic.itemSizeMaximum }
+        if name.equals("uptime") { return Statistic.uptime }
+        if name.equals("curr_items") { return Statistic.items }
+        if name.equals("bytes") { return Statistic.bytes }
+        if name.equals("limit_maxbytes") { return Statistic.byteLimit }
+        if name.equals("evictions") { return Statistic.evictions }
+        if name.equals("listen_disabled_num") { return Statistic.connectionLimitHits }
+        return nil
     }
 
     private static func serverErrorKind(_ text: UnsafeRawBufferPointer) -> MemcachedReply.ServerErrorKind {

@@ -12,6 +12,12 @@ enum MemcachedWireReply: Sendable, Equatable {
         var opaque: UInt64?
     }
 
+    /// What the client wants to know of all that `stats` and `stats settings` tell.
+    struct Report: Sendable, Equatable {
+        var settings = MemcachedSettings()
+        var statistics = MemcachedStatistics()
+    }
+
     /// `VA`
     case value(ByteBuffer, Flags)
     /// `HD`
@@ -28,7 +34,7 @@ enum MemcachedWireReply: Sendable, Equatable {
     case noop
     case version(String)
     /// All `STAT` lines up to `END`.
-    case settings(MemcachedSettings)
+    case report(Report)
     case serverError(MemcachedReply.ServerErrorKind)
     /// `CLIENT_ERROR`; `dataWasSwallowed`: the text is one of those after which the data of an `ms` has been skipped.
     case clientError(dataWasSwallowed: Bool)

@@ -18,6 +18,8 @@ package enum MemcachedCommand: Sendable {
     case version
     /// `stats settings`. Answered by `.settings`.
     case settings
+    /// `stats`. Answered by `.statistics`.
+    case statistics
 }
 
 /// What is stored: the bytes of `head` followed by those of `body`. They are not copied together unless they are small.

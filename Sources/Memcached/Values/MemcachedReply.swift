@@ -18,6 +18,7 @@ package enum MemcachedReply: Sendable, Equatable {
     case noop
     case version(String)
     case settings(MemcachedSettings)
+    case statistics(MemcachedStatistics)
     /// The server could not do it. **After a write the old value of the key is gone there** (checked on 1.6.18).
     case serverError(ServerErrorKind)
     /// The server did not understand the command and did nothing.

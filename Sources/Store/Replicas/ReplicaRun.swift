@@ -151,7 +151,7 @@ final class ReplicaRun {
             return .refused
         case .serverError:
             return .declined
-        case .noop, .version, .settings, .clientError:
+        case .noop, .version, .settings, .statistics, .clientError:
             return .failed
         }
     }

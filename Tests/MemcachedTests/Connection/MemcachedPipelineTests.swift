@@ -41,7 +41,7 @@ import Testing
         MemcachedWireReply.miss(.init(opaque: 2)), .miss(.init()), .noop, .stored(.init(token: 1, opaque: 1)),
         .value(ByteBuffer(), .init(token: 1, opaque: 1)), .value(ByteBuffer(), .init(secondsToLive: 1, opaque: 1)),
         .value(ByteBuffer(), .init(token: 1, secondsToLive: 1, opaque: 2)), .version("1"), .notFound(.init(opaque: 1)),
-        .refusal(.unknownCommand), .settings(MemcachedSettings()),
+        .refusal(.unknownCommand), .report(MemcachedWireReply.Report()),
     ]) func anAnswerToAnotherCommandClosesTheConnection(reply: MemcachedWireReply) {
         var pipeline = self.pipeline()
         _ = pipeline.commandSubmitted(1, expecting: .value, bytes: 0, deadline: self.at(1))

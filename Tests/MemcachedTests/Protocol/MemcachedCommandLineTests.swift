@@ -23,6 +23,7 @@ import Testing
         #expect(self.line(.noop) == "mn\r\n")
         #expect(self.line(.version) == "version\r\n")
         #expect(self.line(.settings) == "stats settings\r\n")
+        #expect(self.line(.statistics) == "stats\r\n")
     }
 
     @Test(arguments: [0, 1, 9, 10, 99, 100, 12_345, UInt64.max]) func numbersAreWrittenInDecimal(number: UInt64) {

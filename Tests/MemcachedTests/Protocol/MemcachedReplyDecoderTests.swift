@@ -19,10 +19,21 @@ import Testing
     }
 
     private static let settings = {
-        var settings = MemcachedSettings()
-        settings.itemSizeMaximum = 4_096
-        settings.casEnabled = false
-        return settings
+        var report = MemcachedWireReply.Report()
+        report.settings.itemSizeMaximum = 4_096
+        report.settings.casEnabled = false
+        return report
+    }()
+
+    private static let statistics = {
+        var report = MemcachedWireReply.Report()
+        report.statistics.uptime = 7
+        report.statistics.items = 3
+        report.statistics.bytes = 99
+        report.statistics.byteLimit = 67_108_864
+        report.statistics.evictions = 12
+        report.statistics.connectionLimitHits = 2
+        return report
     }()
 
     private static let replies: [(String, [Reply])] = [
@@ -47,8 +58,13 @@ import Testing
             [.value(ByteBuffer(string: "EN\r\n\r\n"), .init(token: 1, secondsToLive: 1, opaque: 1))]
         ),
         ("VERSION 1.6.18\r\n", [.version("1.6.18")]),
-        ("STAT maxbytes 67\r\nSTAT item_size_max 4096\r\nSTAT cas_enabled no\r\nEND\r\n", [.settings(Self.settings)]),
-        ("END\r\n", [.settings(MemcachedSettings())]),
+        ("STAT maxbytes 67\r\nSTAT item_size_max 4096\r\nSTAT cas_enabled no\r\nEND\r\n", [.report(Self.settings)]),
+        ("END\r\n", [.report(MemcachedWireReply.Report())]),
+        (
+            "STAT uptime 7\r\nSTAT curr_items 3\r\nSTAT bytes 99\r\nSTAT limit_maxbytes 67108864\r\n"
+                + "STAT evictions 12\r\nSTAT listen_disabled_num 2\r\nSTAT evictions on\r\nEND\r\n",
+            [.report(Self.statistics)]
+        ),
         ("SERVER_ERROR object too large for cache\r\n", [.serverError(.tooLarge)]),
         ("SERVER_ERROR out of memory storing object\r\n", [.serverError(.outOfMemory)]),
         ("SERVER_ERROR\r\n", [.serverError(.other)]),
