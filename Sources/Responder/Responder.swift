@@ -7,8 +7,8 @@ import Synchronization
 /// The web server's side: takes FastCGI requests from its listeners and hands them to a handler.
 ///
 /// A few threads share one epoll set and never block; libfcgi parses what a guard has looked at, and writes what fits
-/// into the socket. The comments name the hazards of `reference/libfcgi.md` that they answer (L1–L29). No thread is held by an idle connection, by a request that waits for its
-/// answer, or by a slow peer.
+/// into the socket. The comments name the hazards of docs/libfcgi.md that they answer (L1–L29). No thread is held by an idle
+/// connection, by a request that waits for its answer, or by a slow peer.
 package final class Responder: Sendable {
     private let core: ResponderCore
     private let sockets: Mutex<[ListeningSocket]>
