@@ -66,7 +66,7 @@ struct ReplicaExplorer {
     }
 
     private func candidates(in world: ReplicaWorld, faultsLeft: Int) -> [ReplicaWorld.Event] {
-        let deliveries = faultsLeft > 0 ? ReplicaWorld.Delivery.allCases : [.answered]
+        let deliveries = faultsLeft > 0 ? ReplicaWorld.Delivery.faults : [.answered]
         return world.messages.flatMap { message in deliveries.map { .message(message.key, $0) } }
             + world.strays.filter { if case .write = $0.command { true } else { false } }.map { .stray($0.key) }
             + world.active.filter { world.running[$0].isBackingOff }.map { .backOffElapsed($0) }

@@ -57,6 +57,34 @@ struct ReplicaSaveTests {
         #expect(saved.record.accepted.ballotClass == .slow)
     }
 
+    /// A server that answered SERVER_ERROR has lost what it had, and is not asked again for this operation.
+    @Test(arguments: [0, 1])
+    mutating func aSaveThatAHolderDeclinesIsMadeOnTheOthers(_ position: Int) throws {
+        let save = self.start()
+        var asked = 0
+        self.world.runToEnd(save) { _, server in
+            guard server == position else { return .answered }
+            asked += 1
+            return .declined
+        }
+        #expect(asked == 1)
+        let saved = try #require(self.world.outcome(of: save)?.loaded)
+        #expect(saved.record.identity == self.proposal.identity)
+        #expect(saved.record.holders == (position == 0 ? [1, 2] : [0, 2]))
+        #expect(self.world.isOnAllHolders(saved.record))
+        #expect(self.world.run(.load, by: 1) == .chosen(self.proposal.identity))
+    }
+
+    /// Of three servers two decline: nothing can be acknowledged, and nothing false is said.
+    @Test mutating func aSaveThatTooManyServersDeclineIsNotSaved() {
+        let save = self.start()
+        self.world.runToEnd(save) { _, server in server == 2 ? .answered : .declined }
+        switch self.world.outcome(of: save) {
+        case .chosen, .discarded: Issue.record("said to be \(String(describing: self.world.ending(of: save)))")
+        default: break
+        }
+    }
+
     @Test mutating func aSaveWithAHolderHeldDownDoesNotTryTheFastWay() {
         let save = self.start(heldDown: [1])
         #expect(self.world.runToEnd(save) == (3, 6))

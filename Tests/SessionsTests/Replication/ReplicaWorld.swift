@@ -6,7 +6,7 @@ import NIOCore
 /// copy it and go on in two ways. Nothing happens by itself: the owner picks one of `ReplicaWorld.Event` after another.
 struct ReplicaWorld: Sendable {
     /// What becomes of a command.
-    enum Delivery: Hashable, Sendable, CaseIterable {
+    enum Delivery: Hashable, Sendable {
         case answered
         /// Never arrives.
         case lost
@@ -14,6 +14,11 @@ struct ReplicaWorld: Sendable {
         case answerLost
         /// Is given up now and done later.
         case late
+        /// The server has no memory for it, and has thrown away what it had.
+        case declined
+
+        /// What a network does. A copy that a server throws away is the loss of a server, for that session.
+        static let faults: [Delivery] = [.answered, .lost, .answerLost, .late]
     }
 
     struct MessageKey: Hashable, Sendable {
@@ -269,8 +274,11 @@ struct ReplicaWorld: Sendable {
             _ = self.arrive(message)
         case .late:
             self.strays.append(message)
+        case .declined:
+            self.servers[key.server].forgetItem()
+            answer = .declined
         }
-        if delivery != .answered {
+        if delivery != .answered, delivery != .declined {
             // What timed out takes its connection with it.
             self.connections[self.running[key.operation].gateway][key.server] = self.newConnection()
         }
