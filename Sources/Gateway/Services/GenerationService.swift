@@ -6,7 +6,7 @@ import ServiceLifecycle
 import Store
 import Synchronization
 
-/// Keeps the configuration in force: runs its walkers, and on a reload puts another one in its place without failing a
+/// Keeps the configuration in force: runs its walkers and watches, and on a reload puts another one in its place without failing a
 /// request.
 final class GenerationService: Service {
     private let workers: [Worker]
@@ -70,19 +70,19 @@ final class GenerationService: Service {
     func run() async throws {
         await withGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
-                var walkers = self.walk(in: &group)
+                var companions = self.accompany(in: &group)
                 for await event in self.events {
                     guard case .reload = event else { break }
                     guard let next = self.read() else { continue }
                     let prepared = await self.prepare(next)
-                    walkers.cancel()
+                    companions.cancel()
                     let old = self.current.withLock { current in
                         let old = current
                         current = next
                         return old
                     }
                     let ended = await self.install(prepared)
-                    walkers = self.walk(in: &group)
+                    companions = self.accompany(in: &group)
                     self.logger.notice("the configuration has been read anew and is in force")
                     group.addTask {
                         for future in ended {
@@ -91,7 +91,7 @@ final class GenerationService: Service {
                         await old.shutDown()
                     }
                 }
-                walkers.cancel()
+                companions.cancel()
                 await self.end()
             }
         } onGracefulShutdown: {
@@ -156,18 +156,18 @@ final class GenerationService: Service {
     }
 
     /// One walker per store, on the first event loop.
-    private func walk(in group: inout DiscardingTaskGroup) -> Walkers {
-        let walkers = Walkers()
+    private func accompany(in group: inout DiscardingTaskGroup) -> Companions {
+        let companions = Companions()
         let worker = self.workers[0]
         group.addTask {
-            await walkers.run(on: worker)
+            await companions.run(on: worker)
         }
-        return walkers
+        return companions
     }
 }
 
-/// The walkers of one generation; they end when they are cancelled.
-private final class Walkers: Sendable {
+/// What runs beside the requests of one generation, companions and watches; ends when it is cancelled.
+private final class Companions: Sendable {
     private let stop: AsyncStream<Void>
     private let continuation: AsyncStream<Void>.Continuation
 
