@@ -77,6 +77,11 @@ let package = Package(
         library("CGI", [nioCore]),
         .target(name: "CLinux"),
 
+        // The replication under faults, in virtual time.
+        library("HistoryChecker", []),
+        library("Simulation", ["Sessions", "HistoryChecker", nioCore]),
+        .executableTarget(name: "simulate", dependencies: ["Simulation", arguments], swiftSettings: settings),
+
         // For the tests: real servers on loopback, clocks.
         library("GatewayTesting", ["CLinux", nioCore, nioPosix]),
 
@@ -92,6 +97,8 @@ let package = Package(
         tests("CGITests", ["CGI", nioCore]),
         tests("FastCGITests", ["FastCGI", "CGI", nioCore, nioEmbedded, nioTestUtilities]),
         tests("SessionsTests", ["Sessions", nioCore, crypto], resources: [.copy("Vectors")]),
+        tests("HistoryCheckerTests", ["HistoryChecker"]),
+        tests("SimulationTests", ["Simulation", "Sessions", "HistoryChecker"]),
         tests("ConfigurationTests", ["Configuration"]),
         tests(
             "MemcachedTests",

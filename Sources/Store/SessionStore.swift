@@ -93,7 +93,7 @@ package final class SessionStore: @unchecked Sendable {
             if best.record.isTombstone { return .none }
             self.counters.servedDegraded()
             return self.live(best, isDegraded: true)
-        case .destroyed, .discarded, .unknown, .degraded:
+        case .destroyed, .discarded, .unknown, .degraded, .beyondRepair:
             self.counters.notAvailable()
             return .unavailable
         }
@@ -122,12 +122,7 @@ package final class SessionStore: @unchecked Sendable {
         proposal.idleSeconds = UInt32(clamping: self.configuration.idleLifetime.wholeSeconds)
         proposal.cookieIssued = cookieIssued ?? base.cookieIssued
         proposal.payload = payload
-        let outcome = await self.pool.perform(
-            .save(base: session.loaded, proposal: proposal),
-            key: key,
-            timeout: self.configuration.loadTimeout
-        )
-        return await self.written(outcome, key: key, orDegraded: .saveDegraded(base: base, proposal: proposal))
+        return await self.write(.save(base: session.loaded, proposal: proposal), key: key)
     }
 
     /// - Parameter key: of a fresh id, which nobody else has.
@@ -146,20 +141,11 @@ package final class SessionStore: @unchecked Sendable {
             absoluteDeadline: now &+ self.configuration.absoluteLifetime.wholeMilliseconds,
             payload: payload
         )
-        let outcome = await self.pool.perform(
-            .create(proposal: proposal),
-            key: key,
-            timeout: self.configuration.loadTimeout
-        )
-        return await self.written(outcome, key: key, orDegraded: .createDegraded(proposal: proposal))
+        return await self.write(.create(proposal: proposal), key: key)
     }
 
-    private func written(
-        _ outcome: ReplicaOutcome,
-        key: SessionKey,
-        orDegraded degraded: ReplicaOperation.Goal
-    ) async -> SessionWriteOutcome {
-        switch outcome {
+    private func write(_ goal: ReplicaOperation.Goal, key: SessionKey) async -> SessionWriteOutcome {
+        switch await self.pool.perform(goal, key: key, timeout: self.configuration.loadTimeout) {
         case .chosen(let loaded):
             self.counters.saveAcknowledged()
             return .saved(StoredSession(loaded: loaded, isDegraded: false))
@@ -167,7 +153,7 @@ package final class SessionStore: @unchecked Sendable {
             self.counters.saveDiscarded()
             return .discarded(winner: winner?.version)
         case .unavailable:
-            guard self.configuration.servesDegraded else {
+            guard self.configuration.servesDegraded, let degraded = goal.degraded else {
                 self.counters.notAvailable()
                 return .unavailable
             }
@@ -181,7 +167,7 @@ package final class SessionStore: @unchecked Sendable {
             return .degraded(StoredSession(loaded: loaded, isDegraded: true))
         case .degraded(let loaded):
             return .degraded(StoredSession(loaded: loaded, isDegraded: true))
-        case .none, .destroyed, .unknown:
+        case .none, .destroyed, .unknown, .beyondRepair:
             return .unknown
         }
     }
@@ -191,7 +177,38 @@ package final class SessionStore: @unchecked Sendable {
         let goal = ReplicaOperation.Goal.destroy(identity: self.pool.newIdentity(after: nil))
         switch await self.pool.perform(goal, key: key, timeout: self.configuration.loadTimeout * 2) {
         case .destroyed, .none: return .destroyed
-        case .chosen, .discarded, .unknown, .unavailable, .degraded: return .unknown
+        case .chosen, .discarded, .unknown, .unavailable, .degraded, .beyondRepair: return .unknown
+        }
+    }
+
+    /// Moves a session to a fresh id with a new blob.
+    /// - Returns: the session under its new key, once nothing is ever read under the old one again; else nil, and the
+    ///   browser must not learn the new id: the visitor keeps the old one, or has none any more.
+    package func regenerate(
+        _ key: SessionKey,
+        to newKey: SessionKey,
+        payload: ByteBuffer,
+        hasCookieLifetime: Bool
+    ) async -> StoredSession? {
+        let regeneration = Regeneration()
+        var created: StoredSession?
+        var step = regeneration.start()
+        while true {
+            switch step {
+            case .create:
+                switch await self.create(newKey, payload: payload, hasCookieLifetime: hasCookieLifetime) {
+                case .saved(let session), .degraded(let session): created = session
+                case .discarded, .unknown, .unavailable: break
+                }
+                step = regeneration.created(isKept: created != nil)
+            case .destroyOld:
+                step = regeneration.oldDestroyed(isAcknowledged: await self.destroy(key) == .destroyed)
+            case .destroyNew:
+                _ = await self.destroy(newKey)
+                step = regeneration.newDestroyed()
+            case .finish(let hasMoved):
+                return hasMoved ? created : nil
+            }
         }
     }
 

@@ -33,10 +33,6 @@ package struct StoreConfiguration: Sendable {
 
     /// D of the protocol: no operation that is older acknowledges anything; a walk waits for it to pass.
     package static let longestOperation: Duration = .seconds(2)
-    /// Tombstones outlive every copy of the session (`maximumItemAge` is at most 23 h).
-    package static let tombstoneLifetime: Duration = .seconds(24 * 3_600)
-    /// Promises outlive every message (TCP_USER_TIMEOUT).
-    package static let promiseLifetime: Duration = .seconds(3_600)
 
     package init(
         keyspace: SessionKeyspace,

@@ -155,7 +155,7 @@ final class GenerationService: Service {
         return futures
     }
 
-    /// One walker per store, on the first event loop.
+    /// One walker and one watch per store, on the first event loop.
     private func accompany(in group: inout DiscardingTaskGroup) -> Companions {
         let companions = Companions()
         let worker = self.workers[0]
@@ -166,7 +166,7 @@ final class GenerationService: Service {
     }
 }
 
-/// What runs beside the requests of one generation, companions and watches; ends when it is cancelled.
+/// What runs beside the requests of one generation, walkers and watches; ends when it is cancelled.
 private final class Companions: Sendable {
     private let stop: AsyncStream<Void>
     private let continuation: AsyncStream<Void>.Continuation

@@ -75,6 +75,19 @@ package struct SessionRecord: Sendable, Equatable {
         tombstone.payload = ByteBuffer()
         return tombstone
     }
+
+    /// The record that ends a session of which no server that answered has anything.
+    package static func tombstoneOfNothing(identity: WriteIdentity, now: Timestamp) -> SessionRecord {
+        SessionRecord(
+            identity: identity,
+            isTombstone: true,
+            created: now,
+            written: now,
+            idleSeconds: 0,
+            absoluteDeadline: .max,
+            payload: ByteBuffer()
+        )
+    }
 }
 
 /// What one server keeps for a key: a promise, and the record it last accepted.

@@ -63,6 +63,26 @@ struct Observations: Sendable {
         return tokens.isEmpty ? nil : tokens
     }
 
+    /// A server that answered and has no vote.
+    enum Gap: Sendable, Hashable {
+        case forgotten(ConnectionIdentity)
+        case corrupt(ReplicaToken)
+    }
+
+    /// The servers that have no vote, if every server has answered.
+    var gaps: [Gap]? {
+        var gaps: [Gap] = []
+        for slot in self.slots {
+            switch slot {
+            case .silent: return nil
+            case .absent(let connection, isComplete: false): gaps.append(.forgotten(connection))
+            case .corrupt(let token): gaps.append(.corrupt(token))
+            case .copy, .absent(_, isComplete: true): break
+            }
+        }
+        return gaps
+    }
+
     /// Servers that hold something, were it a stub or a value that does not decode.
     var occupied: Positions {
         self.positions {

@@ -18,18 +18,6 @@ package struct ReplicaToken: Sendable, Hashable {
     }
 }
 
-/// How long memcached shall keep what is written.
-package enum CopyLifetime: Sendable, Hashable {
-    /// The session's idle duration, cut by its absolute expiry and by `max_item_age`.
-    case idle
-    /// What was left of it where it was read; nil for a copy that never expires. Zero is less than a second.
-    case remaining(seconds: Int?)
-    /// Of a stub, which only has to outlive every message: one hour, or what is left of it if that is more.
-    case promise(seconds: Int?)
-    /// Longer than any copy of the session: 24 hours.
-    case tombstone
-}
-
 /// What the server of one position is asked.
 package enum ReplicaCommand: Sendable, Equatable {
     package enum Condition: Sendable, Hashable {

@@ -26,7 +26,15 @@ extension ReplicaOperation {
         case .save, .create, .destroy:
             break
         }
-        guard self.observations.votes.count >= self.set.quorum else { return self.retry(&surroundings) }
+        guard self.observations.votes.count >= self.set.quorum else {
+            if case .keep = self.goal, let gaps = self.observations.gaps, self.tries < Self.maximumTries {
+                // As above: the same gaps seen twice were there together, so r servers have failed at a time.
+                if gaps == self.gaps { return self.finish(.beyondRepair) }
+                self.gaps = gaps
+                return self.readAll(&surroundings)
+            }
+            return self.retry(&surroundings)
+        }
         guard self.observations.highest != nil else { return self.nothingFound(&surroundings) }
         if let record = self.observations.chosenRecord(in: self.set),
             let steps = self.settled(by: record, &surroundings)
@@ -44,6 +52,8 @@ extension ReplicaOperation {
         case .create:
             return self.prepare(&surroundings)
         case .destroy:
+            // A degraded record may be on any single server: only all of them together know that there is none.
+            guard self.observations.votes == self.set.all else { return self.prepare(&surroundings) }
             return self.finish(surroundings.mayAcknowledge ? .destroyed : .unknown)
         case .save, .saveDegraded, .createDegraded:
             // It expired, or all copies were evicted.
@@ -135,9 +145,13 @@ extension ReplicaOperation {
             let lifetime = highest.map { self.keptLifetime(of: $0) } ?? .idle
             return self.accept(highest ?? proposal, ballot, lifetime: lifetime, &surroundings)
         case .destroy(let identity):
-            guard let highest else { return self.nothingFound(&surroundings) }
-            let tombstone =
-                highest.isTombstone ? highest : highest.tombstone(identity: identity, now: surroundings.now)
+            let tombstone: SessionRecord
+            if let highest {
+                tombstone =
+                    highest.isTombstone ? highest : highest.tombstone(identity: identity, now: surroundings.now)
+            } else {
+                tombstone = .tombstoneOfNothing(identity: identity, now: surroundings.now)
+            }
             return self.accept(tombstone, ballot, lifetime: .tombstone, &surroundings)
         case .saveDegraded, .createDegraded:
             return self.finish(.unknown)
@@ -243,6 +257,10 @@ extension ReplicaOperation {
         let mayVote = self.observations.votes.subtracting(surroundings.heldDown).subtracting(self.declining)
             .union(silent).count
         guard available.count >= self.set.redundancy, mayVote >= self.set.quorum else {
+            // Nobody is away, but some cannot keep it: no walk can change that.
+            if case .keep = self.goal, !self.declining.isEmpty, surroundings.heldDown.isEmpty {
+                return self.finish(.beyondRepair)
+            }
             return self.giveUp(mayTryDegraded: true)
         }
         guard self.tries < Self.maximumTries else {

@@ -26,6 +26,15 @@ package struct ReplicaOperation: Sendable {
         /// A save where fewer servers are left than an acknowledgement needs; never more than `degraded`.
         case saveDegraded(base: SessionRecord, proposal: SessionRecord)
         case createDegraded(proposal: SessionRecord)
+
+        /// What is left to try where too few servers were reached for this one, if fewer copies are better than none.
+        package var degraded: Goal? {
+            switch self {
+            case .save(let base, let proposal): .saveDegraded(base: base.record, proposal: proposal)
+            case .create(let proposal): .createDegraded(proposal: proposal)
+            case .load, .destroy, .keep, .saveDegraded, .createDegraded: nil
+            }
+        }
     }
 
     enum Phase: Sendable {
@@ -61,6 +70,8 @@ package struct ReplicaOperation: Sendable {
     var isProposalSent = false
     /// What was seen last where no value decoded.
     var ruins: [ReplicaToken]?
+    /// What was seen last where too many servers had lost their copy.
+    var gaps: [Observations.Gap]?
     /// Positions asked first by a load.
     var askedFirst: Positions = []
     private var call = ReplicaCall(number: 0)

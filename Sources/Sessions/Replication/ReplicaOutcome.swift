@@ -34,6 +34,9 @@ package enum ReplicaOutcome: Sendable {
     /// Not enough servers answered. The best record that was seen, for degraded service; where it is a tombstone, there
     /// is no session to serve.
     case unavailable(best: LoadedRecord?)
+    /// Repair: every server answered, and r or more of them have lost their copy, or cannot keep one: too few are left
+    /// to tell what was chosen.
+    case beyondRepair
     /// A degraded write reached at least one server.
     case degraded(LoadedRecord)
 }

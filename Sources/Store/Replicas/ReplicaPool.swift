@@ -111,25 +111,13 @@ package final class ReplicaPool: @unchecked Sendable {
 
     /// Seconds for memcached.
     func expiry(_ lifetime: CopyLifetime, of record: SessionRecord?) -> MemcachedExpiry {
-        switch lifetime {
-        case .idle:
-            guard let record else { return .seconds(StoreConfiguration.promiseLifetime.wholeSeconds) }
-            let now = StoreClock.now
-            let untilDeadline = record.absoluteDeadline > now ? (record.absoluteDeadline - now + 999) / 1_000 : 1
-            return .seconds(
-                min(
-                    Int(record.idleSeconds),
-                    Int(clamping: untilDeadline),
-                    self.configuration.maximumItemAge.wholeSeconds
-                )
+        .seconds(
+            lifetime.seconds(
+                of: record,
+                now: StoreClock.now,
+                maximumItemAge: self.configuration.maximumItemAge.wholeSeconds
             )
-        case .remaining(let seconds):
-            return seconds.map { .seconds($0) } ?? .seconds(self.configuration.maximumItemAge.wholeSeconds)
-        case .promise(let seconds):
-            return .seconds(max(seconds ?? 0, StoreConfiguration.promiseLifetime.wholeSeconds))
-        case .tombstone:
-            return .seconds(StoreConfiguration.tombstoneLifetime.wholeSeconds)
-        }
+        )
     }
 
     /// What a load slides the expiry to.

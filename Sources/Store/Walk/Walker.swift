@@ -4,12 +4,7 @@ import NIOCore
 import Sessions
 
 /// Fills servers that have forgotten: watches one site's servers from one event loop, and walks for those without the
-/// marker.
-///
-/// The steps are those of the replication protocol: the marker is absent on a connection; wait until no operation that
-/// still counted on the server's former life can be acknowledged; list the keys of the complete servers; have every
-/// key that belongs there chosen anew; add the marker on the same connection. A connection that changes meanwhile
-/// begins again. One gateway walks at a time, by a lease on the server itself, which saves work and nothing else.
+/// marker. Executes `WalkAttempt`, which has the steps and their reasons.
 package struct Walker: Sendable {
     private let pool: ReplicaPool
     private let logger: Logger
@@ -19,9 +14,6 @@ package struct Walker: Sendable {
     private static let concurrentKeys = 32
     /// Keys remembered so that the copies of one session are not chosen anew one by one; beyond it they are.
     private static let maximumRememberedKeys = 4_000_000
-    /// After so many walks on one connection that met a session which could not be chosen anew (its copies do not
-    /// decode), the next one leaves such sessions as they are: the others need the server.
-    private static let maximumStrictWalks = 3
     private static let leaseDuration = MemcachedExpiry.seconds(10)
     private static let pause: Duration = .milliseconds(250)
 
@@ -42,98 +34,119 @@ package struct Walker: Sendable {
 
     private func watch(_ index: Int) async {
         let server = self.pool.servers[index]
-        var attempt = (connection: ConnectionNumber?.none, count: 0)
         while !Task.isCancelled {
             if let connection = server.incompleteConnection {
-                attempt = (connection, attempt.connection == connection ? attempt.count + 1 : 1)
-                await self.complete(index, on: connection, leavesNothing: attempt.count < Self.maximumStrictWalks)
+                await self.complete(index, on: connection)
             }
             try? await Task.sleep(for: Self.pause)
         }
     }
 
     /// One attempt; returns when it succeeded, failed or was overtaken.
-    /// - Parameter leavesNothing: whether one session that cannot be chosen anew fails the attempt.
-    private func complete(_ index: Int, on connection: ConnectionNumber, leavesNothing: Bool) async {
+    private func complete(_ index: Int, on connection: ConnectionNumber) async {
         let server = self.pool.servers[index]
-        // What was under way on the server's former life is over after this.
-        try? await Task.sleep(for: StoreConfiguration.longestOperation + self.configuration.memcached.operationTimeout)
-        while !Task.isCancelled, server.incompleteConnection == connection {
-            switch WalkPlan(for: index, conditions: self.conditions, redundancy: self.configuration.redundancy) {
-            case .wait:
-                try? await Task.sleep(for: Self.pause)
-            case .acceptLoss:
-                self.logger.warning(
-                    "a server is taken as it is: the pool is new, or more servers than copies have lost their memory",
-                    metadata: ["server": "\(server.address)"]
+        var attempt = WalkAttempt(
+            for: index,
+            on: ConnectionIdentity(number: connection.rawValue),
+            redundancy: self.configuration.redundancy
+        )
+        var remembered = Set<UInt64>()
+        var step = attempt.start()
+        while !Task.isCancelled {
+            switch step {
+            case .settle:
+                try? await Task.sleep(
+                    for: StoreConfiguration.longestOperation + self.configuration.memcached.operationTimeout
                 )
-                await self.mark(index, on: connection)
-                return
-            case .walk(let sources):
-                guard await self.takeLease(index, on: connection) else {
-                    try? await Task.sleep(for: Self.pause)
-                    continue
+                step = attempt.waited(self.conditions)
+            case .pause:
+                try? await Task.sleep(for: Self.pause)
+                step = attempt.waited(self.conditions)
+            case .takeLease:
+                let isTaken = await self.takeLease(index, on: connection)
+                step = attempt.leaseAnswered(isTaken: isTaken, self.conditions)
+            case .list(let source):
+                let isDone = await self.walk(
+                    index,
+                    from: source,
+                    on: connection,
+                    unless: &remembered
+                )
+                step = attempt.listed(isDone: isDone, self.conditions)
+            case .confirm(let source, let connection):
+                let isAlive = await self.answers(source, on: connection)
+                step = attempt.confirmed(isAlive: isAlive, self.conditions)
+            case .mark:
+                if attempt.acceptsLoss {
+                    self.logger.warning(
+                        "a server is marked complete with what is left: the pool is new, or too many have lost their memory",
+                        metadata: ["server": "\(server.address)"]
+                    )
                 }
-                if await self.walk(index, from: sources, on: connection, leavesNothing: leavesNothing) {
-                    await self.mark(index, on: connection)
-                }
+                step = attempt.marked(isThere: await self.mark(index, on: connection))
+            case .finish(let result):
+                self.log(result, of: server)
                 return
             }
         }
     }
 
-    private var conditions: [WalkPlan.Condition] {
+    private func log(_ result: WalkAttempt.Result, of server: ReplicaServer) {
+        switch result {
+        case .complete:
+            self.logger.notice("the server is complete", metadata: ["server": "\(server.address)"])
+        case .interrupted:
+            self.logger.warning(
+                "the walk was interrupted and begins again",
+                metadata: ["server": "\(server.address)"]
+            )
+        case .overtaken:
+            break
+        }
+    }
+
+    private var conditions: [ServerCondition] {
         self.pool.servers.map { server in
-            if !server.isAvailable {
-                .down
-            } else if server.incompleteConnection == nil {
-                .complete
-            } else {
-                .incomplete
-            }
+            guard server.isAvailable, let connection = server.client.connection else { return .down }
+            let identity = ConnectionIdentity(number: connection.rawValue)
+            return server.isComplete(on: connection) ? .complete(identity) : .incomplete(identity)
         }
     }
 
+    /// - Returns: whether all of one source's keys were listed and chosen anew where they belong on the server.
     private func walk(
         _ index: Int,
-        from sources: [Int],
+        from source: Int,
         on connection: ConnectionNumber,
-        leavesNothing: Bool
+        unless remembered: inout Set<UInt64>
     ) async -> Bool {
         let server = self.pool.servers[index]
-        var remembered = Set<UInt64>()
         var count = 0
-        var left = 0
-        self.logger.notice("walking for a server that has forgotten", metadata: ["server": "\(server.address)"])
-        for source in sources {
-            let address = self.pool.servers[source].address
-            do {
-                try await MemcachedKeyDump(address: address, eventLoop: self.pool.eventLoop)
-                    .forEachBatch(withPrefix: self.configuration.keyspace.bytes) { batch in
-                        let keys = batch.compactMap { self.key($0, of: index, unless: &remembered) }
-                        count += keys.count
-                        left += await self.chooseAnew(keys)
-                        guard left == 0 || !leavesNothing, server.incompleteConnection == connection else {
-                            throw Interrupted()
-                        }
-                    }
-            } catch is Interrupted {
-                self.logger.warning(
-                    "the walk was interrupted and begins again",
-                    metadata: ["server": "\(server.address)"]
-                )
-                return false
-            } catch {
-                self.logger.warning(
-                    "a server's keys could not be listed, the walk begins again",
-                    metadata: ["server": "\(address)", "error": "\(error)"]
-                )
-                return false
-            }
+        var lost = 0
+        let address = self.pool.servers[source].address
+        do {
+            try await MemcachedKeyDump(address: address, eventLoop: self.pool.eventLoop)
+                .forEachBatch(withPrefix: self.configuration.keyspace.bytes) { batch in
+                    let keys = batch.compactMap { self.key($0, of: index, unless: &remembered) }
+                    count += keys.count
+                    let result = await self.chooseAnew(keys)
+                    lost += result.beyondRepair
+                    guard result.left == 0, server.incompleteConnection == connection else { throw Interrupted() }
+                }
+        } catch is Interrupted {
+            return false
+        } catch {
+            self.logger.warning(
+                "a server's keys could not be listed",
+                metadata: ["server": "\(address)", "error": "\(error)"]
+            )
+            return false
         }
         self.logger.notice(
-            "walked: the server is complete again",
-            metadata: ["server": "\(server.address)", "sessions": "\(count)", "left": "\(left)"]
+            "walked for a server that has forgotten",
+            metadata: [
+                "server": "\(server.address)", "source": "\(address)", "sessions": "\(count)", "lost": "\(lost)",
+            ]
         )
         return true
     }
@@ -150,52 +163,73 @@ package struct Walker: Sendable {
         return key
     }
 
-    /// - Returns: how many could not be chosen anew.
-    private func chooseAnew(_ keys: [SessionKey]) async -> Int {
-        await withTaskGroup(of: Bool.self) { group in
-            var left = 0
+    private enum Repair {
+        /// Chosen anew, or none any more.
+        case done
+        case beyondRepair
+        case left
+    }
+
+    /// - Returns: how many could not be chosen anew, and how many never can.
+    private func chooseAnew(_ keys: [SessionKey]) async -> (left: Int, beyondRepair: Int) {
+        await withTaskGroup(of: Repair.self) { group in
+            var counts = (left: 0, beyondRepair: 0)
+            func note(_ repair: Repair) {
+                switch repair {
+                case .done: break
+                case .beyondRepair: counts.beyondRepair += 1
+                case .left: counts.left += 1
+                }
+            }
             var running = 0
             for key in keys {
-                if running == Self.concurrentKeys, let succeeded = await group.next() {
+                if running == Self.concurrentKeys, let repair = await group.next() {
                     running -= 1
-                    left += succeeded ? 0 : 1
+                    note(repair)
                 }
                 group.addTask { await self.chooseAnew(key) }
                 running += 1
             }
-            for await succeeded in group {
-                left += succeeded ? 0 : 1
+            for await repair in group {
+                note(repair)
             }
-            return left
+            return counts
         }
     }
 
-    /// - Returns: whether the session was chosen anew, or is none any more.
-    private func chooseAnew(_ key: SessionKey) async -> Bool {
+    private func chooseAnew(_ key: SessionKey) async -> Repair {
         for attempt in 1...3 {
             switch await self.pool.perform(.keep, key: key, timeout: StoreConfiguration.longestOperation) {
             case .chosen, .none, .destroyed:
-                return true
+                return .done
+            case .beyondRepair:
+                return .beyondRepair
             case .discarded, .unknown, .unavailable, .degraded:
                 try? await Task.sleep(for: .milliseconds(50 * attempt))
             }
         }
-        return false
+        return .left
     }
 
     // MARK: Marker and lease
 
-    private func mark(_ index: Int, on connection: ConnectionNumber) async {
+    private func mark(_ index: Int, on connection: ConnectionNumber) async -> Bool {
         let server = self.pool.servers[index]
-        guard let marker = MemcachedKey(self.configuration.markerKey) else { return }
+        guard let marker = MemcachedKey(self.configuration.markerKey) else { return false }
         let value = MemcachedValue(head: ByteBuffer(string: "complete"))
-        let reply = await self.send(.add(marker, value, .never), to: server, on: connection)
-        switch reply {
+        switch await self.send(.add(marker, value, .never), to: server, on: connection) {
         case .stored, .notStored:
             server.markedComplete(on: connection)
+            return true
         default:
-            break
+            return false
         }
+    }
+
+    private func answers(_ index: Int, on connection: ConnectionIdentity) async -> Bool {
+        guard let marker = MemcachedKey(self.configuration.markerKey) else { return false }
+        let connection = ConnectionNumber(rawValue: connection.number)
+        return await self.send(.get(marker, touch: nil), to: self.pool.servers[index], on: connection) != nil
     }
 
     private func takeLease(_ index: Int, on connection: ConnectionNumber) async -> Bool {

@@ -8,6 +8,7 @@ enum Ending: Equatable, Sendable {
     case discarded(WriteIdentity?)
     case unknown
     case unavailable(WriteIdentity?)
+    case beyondRepair
     case degraded(WriteIdentity)
 
     init(_ outcome: ReplicaOutcome) {
@@ -18,6 +19,7 @@ enum Ending: Equatable, Sendable {
         case .discarded(let winner): self = .discarded(winner)
         case .unknown: self = .unknown
         case .unavailable(let best): self = .unavailable(best?.record.identity)
+        case .beyondRepair: self = .beyondRepair
         case .degraded(let loaded): self = .degraded(loaded.record.identity)
         }
     }
@@ -28,7 +30,7 @@ extension ReplicaOutcome {
         switch self {
         case .chosen(let loaded), .degraded(let loaded): loaded
         case .unavailable(let best): best
-        case .none, .destroyed, .discarded, .unknown: nil
+        case .none, .destroyed, .discarded, .unknown, .beyondRepair: nil
         }
     }
 }

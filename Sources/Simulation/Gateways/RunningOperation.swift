@@ -1,0 +1,62 @@
+import HistoryChecker
+import Sessions
+
+/// One operation under way at one gateway: the production state machine, and whom its outcome concerns.
+final class RunningOperation {
+    enum Purpose {
+        case load(Request, HistoryChecker.Beginning, mustHaveExpired: Bool)
+        case write(Request, HistoryChecker.WriteNumber)
+        case destroy(Request, isNew: Bool)
+        /// Behind a response.
+        case repair
+        case walk(WalkRun, attempt: Int)
+    }
+
+    var machine: ReplicaOperation
+    let goal: ReplicaOperation.Goal
+    let purpose: Purpose
+    let session: Int
+    let gateway: Int
+    let gatewayLife: Int
+    let began: EventQueue.Time
+    /// The servers of the session, by position.
+    let servers: [Int]
+    var isOver = false
+    var isExecuting = false
+    /// What is still to be done: an answer may come while an earlier step is being executed.
+    var steps: [ReplicaStep] = []
+    /// When it first sent a record by a slow ballot.
+    var accepted: EventQueue.Time?
+    /// For the mistakes that look at what the machine has seen.
+    var falsified = FalsifiedView()
+
+    init(
+        _ goal: ReplicaOperation.Goal,
+        on set: ReplicaLayout,
+        for purpose: Purpose,
+        session: Int,
+        servers: [Int],
+        gateway: Int,
+        gatewayLife: Int,
+        began: EventQueue.Time
+    ) {
+        self.machine = ReplicaOperation(goal, on: set)
+        self.goal = goal
+        self.purpose = purpose
+        self.session = session
+        self.servers = servers
+        self.gateway = gateway
+        self.gatewayLife = gatewayLife
+        self.began = began
+    }
+}
+
+/// Time and chance for the state machine.
+struct SimulatedSurroundings: ReplicaSurroundings {
+    let heldDown: Positions
+    let mayAcknowledge: Bool
+    let now: SessionRecord.Timestamp
+    let world: SimulatedWorld
+
+    mutating func randomNumber() -> UInt64 { self.world.attemptChance.next() }
+}

@@ -1,0 +1,43 @@
+/// One gateway process: its connections, and what it knows.
+struct SimulatedGateway {
+    /// Its connection to one server, as `MemcachedServer` and `ReplicaServer` keep it.
+    struct Link {
+        enum State {
+            case down
+            case connecting
+            case up
+        }
+
+        var state = State.down
+        /// Of the attempts to connect; older ones count no more.
+        var attempt = 0
+        var connection: UInt64 = 0
+        /// Of the server that it was made to.
+        var serverLife = 0
+        /// The marker was seen on this connection.
+        var isComplete = false
+        /// What is unanswered on it.
+        var pending: [Message] = []
+        /// The walk for this server, if this gateway makes one.
+        var walk: WalkRun?
+        /// Attempts that failed since it was up.
+        var failures = 0
+    }
+
+    var life = 1
+    var isUp = true
+    /// Its process is stopped until then: what comes in waits.
+    var pausedUntil: EventQueue.Time = 0
+    /// What its clock is ahead of the time of the world.
+    var clockLead: EventQueue.Time
+    /// Random per process: with the version it names a write.
+    var writer: UInt64
+    var lastVersion: UInt64 = 0
+    var links: [Link]
+
+    init(servers: Int, clockLead: EventQueue.Time, writer: UInt64) {
+        self.clockLead = clockLead
+        self.writer = writer
+        self.links = Array(repeating: Link(), count: servers)
+    }
+}

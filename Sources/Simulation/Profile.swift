@@ -1,0 +1,107 @@
+/// What kind of pool, and what kinds of trouble. How much of each is told by the seed.
+package struct SimulationProfile: Sendable {
+    package var name: String
+    /// r: copies of each session.
+    package var redundancy: Int
+    /// Servers in the pool; a session has the first 2r − 1 of some order, or all where there are fewer.
+    package var servers: Int
+    package var isDegradedServed = false
+    /// How many servers may be without memory at a time. r − 1, or some sessions lose what was promised.
+    package var maximumForgetful: Int
+    /// Messages are lost, late, or done twice.
+    package var hasBadNetwork = true
+    /// Restarts follow each other closely, and no operation may acknowledge anything for long.
+    package var isRestartHeavy = false
+    /// Only one server has trouble at a time: of the kind that a visitor must not see.
+    package var hasSingleFaults = false
+    /// Copies are evicted, values damaged, markers lost.
+    package var hasLostItems = false
+    /// Hours pass, and servers' clocks jump.
+    package var hasLongTimes = false
+
+    package init(_ name: String, redundancy: Int, servers: Int) {
+        self.name = name
+        self.redundancy = redundancy
+        self.servers = servers
+        self.maximumForgetful = redundancy - 1
+    }
+
+    private func with(_ change: (inout SimulationProfile) -> Void) -> SimulationProfile {
+        var profile = self
+        change(&profile)
+        return profile
+    }
+
+    /// One after another, by seed.
+    package static let all: [SimulationProfile] = [
+        SimulationProfile("2 of 3", redundancy: 2, servers: 3),
+        SimulationProfile("2 of 3, restarts", redundancy: 2, servers: 3).with { $0.isRestartHeavy = true },
+        SimulationProfile("3 of 5", redundancy: 3, servers: 5),
+        SimulationProfile("2 of 3, degraded served", redundancy: 2, servers: 3).with { $0.isDegradedServed = true },
+        SimulationProfile("2 of 2", redundancy: 2, servers: 2),
+        SimulationProfile("2 of 3, single faults", redundancy: 2, servers: 3).with {
+            $0.hasSingleFaults = true
+            $0.hasBadNetwork = false
+        },
+        SimulationProfile("2 of 3 in a pool of 5", redundancy: 2, servers: 5).with { $0.isRestartHeavy = true },
+        SimulationProfile("2 of 3, lost items", redundancy: 2, servers: 3).with { $0.hasLostItems = true },
+        SimulationProfile("3 of 4", redundancy: 3, servers: 4),
+        SimulationProfile("2 of 3, long times", redundancy: 2, servers: 3).with { $0.hasLongTimes = true },
+        SimulationProfile("2 of 2, degraded served", redundancy: 2, servers: 2).with { $0.isDegradedServed = true },
+        SimulationProfile("3 of 5, restarts", redundancy: 3, servers: 5).with { $0.isRestartHeavy = true },
+        SimulationProfile("1 of 1", redundancy: 1, servers: 3).with { $0.isDegradedServed = true },
+        SimulationProfile("3 of 5, lost items", redundancy: 3, servers: 5).with { $0.hasLostItems = true },
+        SimulationProfile("2 of 3 in a pool of 5, beyond the promise", redundancy: 2, servers: 5).with {
+            $0.isRestartHeavy = true
+            $0.maximumForgetful = 4
+        },
+        SimulationProfile("3 of 3", redundancy: 3, servers: 3),
+        SimulationProfile("3 of 5, long times", redundancy: 3, servers: 5).with { $0.hasLongTimes = true },
+        SimulationProfile("3 of 5 in a pool of 7", redundancy: 3, servers: 7).with { $0.isRestartHeavy = true },
+    ]
+}
+
+/// How much of everything there is in one history, all told by its seed. Times in microseconds.
+struct Weather {
+    /// Of what is sent, per direction.
+    var lossPercent = 0
+    var slowPercent = 0
+    var doublePercent = 0
+    /// Between two faults, on average.
+    var faultInterval = 20_000
+    /// Between two requests of one visitor, on average.
+    var pause: Int
+    var visitors: Int
+    var gateways: Int
+    var operations: Int
+
+    // The configuration of the gateways.
+    var operationTimeout = 20_000
+    var loadTimeout: Int
+    /// D: what is older acknowledges nothing.
+    var longestOperation: Int
+    var pollInterval: Int
+    var leaseDuration: Int
+    var idleSeconds: Int
+    /// Between two attempts to reach a server.
+    var longestReconnect: Int
+
+    init(_ profile: SimulationProfile, _ chance: inout Chance) {
+        if profile.hasBadNetwork {
+            self.lossPercent = chance.one(of: [0, 0, 1, 5, 20])
+            self.slowPercent = chance.one(of: [0, 5, 20])
+            self.doublePercent = chance.one(of: [0, 0, 10, 30])
+        }
+        self.faultInterval = chance.one(of: [20_000, 60_000, 200_000])
+        self.pause = chance.one(of: [500, 3_000, 15_000])
+        self.visitors = chance.within(3...6)
+        self.gateways = chance.within(2...3)
+        self.operations = chance.within(150...600)
+        self.loadTimeout = chance.one(of: [100_000, 250_000])
+        self.longestOperation = profile.isRestartHeavy ? chance.one(of: [15_000, 30_000, 45_000, 100_000]) : 2_000_000
+        self.pollInterval = profile.hasLongTimes ? 1_000_000 : chance.one(of: [20_000, 250_000])
+        self.leaseDuration = chance.one(of: [0, 200_000])
+        self.longestReconnect = profile.hasLongTimes ? 5_000_000 : 20_000
+        self.idleSeconds = profile.hasLongTimes ? chance.one(of: [60, 1_440, 23 * 3_600]) : 1_440
+    }
+}

@@ -1,0 +1,120 @@
+import HistoryChecker
+import Sessions
+
+/// A history: trouble, then peace, in which the sessions must go on and all that was promised must have been kept.
+extension SimulatedWorld {
+    /// Trouble ends after this at the latest; hours that pass are not counted.
+    private static let longestTrouble = 20_000_000
+
+    func play() {
+        self.begin()
+        let end = self.now + Self.longestTrouble
+        while self.figures.operations < self.weather.operations, self.checker.violations.isEmpty,
+            self.now < max(end, self.restingUntil + 1_000_000)
+        {
+            guard self.step() else { break }
+        }
+        guard self.checker.violations.isEmpty else { return }
+        self.makePeace()
+        self.examine()
+    }
+
+    private func begin() {
+        for gateway in self.gateways.indices {
+            for server in self.servers.indices {
+                self.lastConnection += 1
+                self.gateways[gateway].links[server].state = .up
+                self.gateways[gateway].links[server].connection = self.lastConnection
+                self.gateways[gateway].links[server].serverLife = self.servers[server].life
+                self.gateways[gateway].links[server].isComplete = true
+            }
+        }
+        for visitor in self.visitors.indices {
+            self.schedule(.visit(visitor), in: 1 + self.chance.below(self.weather.pause))
+        }
+        self.schedule(.fault, in: self.weather.faultInterval)
+    }
+
+    // MARK: Peace
+
+    private func makePeace() {
+        self.note(-1, "peace")
+        self.isPeace = true
+        self.cuts = []
+        for server in self.servers.indices {
+            if !self.servers[server].isUp { self.restart(server) }
+            if let freeze = self.servers[server].freeze { self.thaw(server, freeze: freeze) }
+        }
+        for gateway in self.gateways.indices {
+            self.gateways[gateway].pausedUntil = min(self.gateways[gateway].pausedUntil, self.now)
+            self.startGateway(gateway)
+        }
+        // What is late arrives, operations end, walks end, servers that were held out are tried again.
+        let limit = self.now + 30_000_000 + 4 * self.weather.longestOperation
+        self.run(until: self.now + 3_000_000)
+        while self.now < limit, !self.isWell, self.step(until: limit) {}
+        if !self.isWell { self.checker.failedInPeace("a server is not complete again") }
+    }
+
+    private func run(until limit: EventQueue.Time) {
+        while self.step(until: limit) {}
+        self.now = max(self.now, limit)
+    }
+
+    private var isWell: Bool {
+        self.servers.allSatisfy(\.isComplete)
+            && self.gateways.allSatisfy { $0.links.allSatisfy { $0.state == .up && $0.isComplete } }
+    }
+
+    /// Every session through every gateway: loaded, saved, and loaded through the next one.
+    private func examine() {
+        for session in self.sessions.indices {
+            for gateway in self.gateways.indices where self.checker.violations.isEmpty {
+                guard let request = self.loadInPeace(session, gateway) else { continue }
+                let saved = self.identities.count
+                if let save = self.save(request) { self.runToEnd(save) }
+                guard request.ending == .saved else {
+                    self.failed(session, "a save through g\(gateway) ends \(request.ending)")
+                    continue
+                }
+                guard let next = self.loadInPeace(session, (gateway + 1) % self.gateways.count),
+                    next.base?.index == saved
+                else {
+                    self.failed(session, "a load after the save through g\(gateway) finds something else")
+                    continue
+                }
+            }
+        }
+    }
+
+    /// - Returns: nil where there is no session, or where there should be one: then that was told.
+    private func loadInPeace(_ session: Int, _ gateway: Int) -> Request? {
+        let mustBeThere = self.checker.mustBeThere(self.sessions[session].number)
+        let request = Request(
+            visitor: -1,
+            gateway: gateway,
+            gatewayLife: self.gateways[gateway].life,
+            session: session
+        )
+        self.runToEnd(self.load(request))
+        switch request.ending {
+        case .live:
+            return request
+        case .none:
+            // That it may be gone, by its own time, the checker knows.
+            return nil
+        case .running, .failed, .saved, .discarded:
+            let wish = mustBeThere ? "is there" : "may be there"
+            self.failed(session, "a load through g\(gateway) ends \(request.ending), and the session \(wish)")
+            return nil
+        }
+    }
+
+    private func failed(_ session: Int, _ story: String) {
+        self.checker.failedInPeace(self.sessions[session].number, story)
+    }
+
+    private func runToEnd(_ operation: RunningOperation) {
+        while !operation.isOver, self.step() {}
+    }
+}

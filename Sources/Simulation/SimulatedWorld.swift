@@ -1,0 +1,154 @@
+import HistoryChecker
+import NIOCore
+import Sessions
+
+/// Gateways, servers, the network between them and the visitors of a few sessions, in virtual time: one history, told by
+/// a seed. The decisions of the gateways are the production state machines; the rest is made up here, and worse than any
+/// network. A class, since everything in it meets everything else; it never leaves its thread.
+final class SimulatedWorld {
+    /// What the world knows of one session, beyond what its visitors were told.
+    struct Session {
+        let number: HistoryChecker.SessionNumber
+        let set: ReplicaLayout
+        /// By position.
+        let servers: [Int]
+        let key: SessionKey?
+        /// A moment before which its expiry was slid for sure.
+        var used: EventQueue.Time = 0
+        /// The last moment at which any server may have slid it.
+        var slid: EventQueue.Time = 0
+        var losses = ItemLosses()
+    }
+
+    struct Visitor {
+        var session: Int?
+        var request: Request?
+    }
+
+    let profile: SimulationProfile
+    let weather: Weather
+    let mistake: Mistake?
+    /// Chance of the world, and of the attempts that the machines number: apart, so that one more of these changes
+    /// nothing else.
+    var chance: Chance
+    var attemptChance: Chance
+
+    var now: EventQueue.Time = 0
+    var queue = EventQueue()
+    var servers: [SimulatedServer]
+    var gateways: [SimulatedGateway] = []
+    var sessions: [Session] = []
+    var visitors: [Visitor] = []
+    var checker = HistoryChecker()
+    /// By the number of the write.
+    var identities: [WriteIdentity] = []
+    var cuts: [Cut] = []
+    var lastConnection: UInt64 = 0
+    /// No more faults, no more visits.
+    var isPeace = false
+    /// Until then nobody comes, and nothing fails.
+    var restingUntil: EventQueue.Time = 0
+    var figures = Figures()
+    let codec: RecordCodec?
+    private(set) var trace: Trace?
+
+    init(_ profile: SimulationProfile, seed: UInt64, mistake: Mistake?, isTraced: Bool) {
+        var chance = Chance(seed: seed)
+        self.profile = profile
+        self.mistake = mistake
+        self.weather = Weather(profile, &chance)
+        self.attemptChance = Chance(seed: chance.next())
+        self.servers = Array(repeating: SimulatedServer(), count: profile.servers)
+        self.codec = profile.hasLostItems ? RecordCodec(secret: Array("simulation".utf8)) : nil
+        self.trace = isTraced ? Trace() : nil
+        self.chance = chance
+        for _ in 0..<self.weather.gateways {
+            let day = 86_400_000_000
+            let lead = profile.hasLongTimes ? self.chance.within(-500_000...500_000) : self.chance.within(-day...day)
+            self.gateways.append(
+                SimulatedGateway(servers: profile.servers, clockLead: lead, writer: self.chance.next())
+            )
+        }
+        self.visitors = Array(repeating: Visitor(), count: self.weather.visitors)
+    }
+
+    // MARK: Time
+
+    func schedule(_ event: SimulationEvent, in delay: EventQueue.Time) {
+        self.queue.schedule(event, at: self.now + delay)
+    }
+
+    /// - Returns: whether there was anything before that moment.
+    @discardableResult
+    func step(until limit: EventQueue.Time = .max) -> Bool {
+        guard let time = self.queue.nextTime, time <= limit, let next = self.queue.next() else { return false }
+        self.now = max(self.now, next.time)
+        self.perform(next.event)
+        return true
+    }
+
+    private func perform(_ event: SimulationEvent) {
+        switch event {
+        case .arrival(let message):
+            self.arrive(message)
+        case .answer(let message, let isSecond):
+            guard !self.waits(for: message.gateway, event, behindAnswers: false) else { return }
+            self.answered(message, isSecond: isSecond)
+        case .timeout(let message):
+            guard !message.isOver, !self.waits(for: message.gateway, event) else { return }
+            self.timedOut(message)
+        case .backOff(let operation):
+            guard !operation.isOver, !self.waits(for: operation.gateway, event) else { return }
+            self.advance(operation) { $0.backOffElapsed(&$1) }
+        case .deadline(let operation):
+            guard !operation.isOver, !self.waits(for: operation.gateway, event) else { return }
+            self.execute(operation.machine.deadlinePassed(), operation)
+        case .connect(let gateway, let server, let attempt):
+            guard !self.waits(for: gateway, event) else { return }
+            self.connect(gateway, server, attempt: attempt)
+        case .reset(let gateway, let server, let connection):
+            guard !self.waits(for: gateway, event) else { return }
+            self.close(gateway, server, connection: connection)
+        case .poll(let gateway, let server, let connection):
+            guard !self.waits(for: gateway, event) else { return }
+            self.poll(gateway, server, connection: connection)
+        case .walk(let run):
+            guard !self.waits(for: run.gateway, event) else { return }
+            self.goOn(run)
+        case .visit(let visitor):
+            self.visit(visitor)
+        case .act(let request):
+            guard !self.waits(for: request.gateway, event) else { return }
+            self.act(request)
+        case .fault:
+            self.faultIsDue()
+        case .restart(let server):
+            self.restart(server)
+        case .thaw(let server, let freeze):
+            self.thaw(server, freeze: freeze)
+        case .gatewayStart(let gateway):
+            self.startGateway(gateway)
+        case .heal(let cut):
+            self.cuts.removeAll { $0.number == cut }
+        }
+    }
+
+    /// A gateway that is stopped does nothing; when it goes on, it reads its sockets before it looks at its clock.
+    private func waits(for gateway: Int, _ event: SimulationEvent, behindAnswers: Bool = true) -> Bool {
+        let end = self.gateways[gateway].pausedUntil
+        guard end > self.now else { return false }
+        self.queue.schedule(event, at: end + (behindAnswers ? 1_000 : 0))
+        return true
+    }
+
+    // MARK: Telling
+
+    func note(_ session: Int, _ line: @autoclosure () -> String) {
+        self.trace?.add(self.now, session, line())
+    }
+
+    func clock(_ gateway: Int) -> EventQueue.Time {
+        // Two days after its beginning, so that a clock that is a day behind is no trouble.
+        self.now + self.gateways[gateway].clockLead + 2 * 86_400_000_000
+    }
+}

@@ -1,0 +1,126 @@
+import HistoryChecker
+import NIOCore
+import Sessions
+
+/// Saves and creations, as `SessionStore` makes them.
+extension SimulatedWorld {
+    @discardableResult
+    func save(_ request: Request) -> RunningOperation? {
+        guard let loaded = request.loaded, let base = request.base else {
+            self.end(request)
+            return nil
+        }
+        request.saves += 1
+        let session = request.session
+        let number = self.checker.writeBegan(self.sessions[session].number, base: base)
+        let identity = self.newIdentity(request.gateway, after: loaded.record.identity)
+        self.identities.append(identity)
+        var proposal = loaded.record
+        proposal.identity = identity
+        proposal.ancestors = loaded.record.lineage
+        proposal.written = SessionRecord.Timestamp(self.clock(request.gateway) / 1_000)
+        proposal.payload = SessionRecord.payload(session: session, number)
+        return self.start(
+            .save(base: loaded, proposal: proposal),
+            session: session,
+            gateway: request.gateway,
+            for: .write(request, number),
+            timeout: self.weather.loadTimeout
+        )
+    }
+
+    func create(_ request: Request, _ session: Int) {
+        let number = self.checker.writeBegan(self.sessions[session].number, base: nil)
+        let identity = self.newIdentity(request.gateway, after: nil)
+        self.identities.append(identity)
+        let now = SessionRecord.Timestamp(self.clock(request.gateway) / 1_000)
+        let proposal = SessionRecord(
+            identity: identity,
+            created: now,
+            written: now,
+            idleSeconds: UInt32(self.weather.idleSeconds),
+            // Days of skew would end every session at once: the deadline is the deciding gateway's matter.
+            absoluteDeadline: .max,
+            payload: SessionRecord.payload(session: session, number)
+        )
+        self.start(
+            .create(proposal: proposal),
+            session: session,
+            gateway: request.gateway,
+            for: .write(request, number),
+            timeout: self.weather.loadTimeout
+        )
+    }
+
+    func written(
+        _ request: Request,
+        _ number: HistoryChecker.WriteNumber,
+        _ operation: RunningOperation,
+        _ outcome: ReplicaOutcome
+    ) {
+        var isKept = false
+        var isDiscarded = false
+        switch outcome {
+        case .chosen(let loaded):
+            self.figures.acknowledged += 1
+            self.checker.writeEnded(number, .acknowledged)
+            self.sessions[operation.session].used = max(self.sessions[operation.session].used, operation.began)
+            self.keep(loaded, number, operation, request)
+            request.ending = .saved
+            isKept = true
+        case .discarded:
+            self.figures.discarded += 1
+            self.checker.writeEnded(number, .discarded)
+            request.ending = .discarded
+            isDiscarded = true
+        case .unavailable:
+            self.figures.unavailable += 1
+            guard self.profile.isDegradedServed, let degraded = operation.goal.degraded else {
+                self.checker.writeEnded(number, .unknown)
+                request.ending = .failed
+                break
+            }
+            self.start(
+                degraded,
+                session: operation.session,
+                gateway: operation.gateway,
+                for: .write(request, number),
+                timeout: self.weather.loadTimeout
+            )
+            return
+        case .degraded(let loaded):
+            self.figures.degraded += 1
+            self.checker.writeEnded(number, .unknown)
+            self.keep(loaded, number, operation, request)
+            request.ending = .failed
+            isKept = true
+        case .none, .destroyed, .unknown, .beyondRepair:
+            self.figures.unknown += 1
+            self.checker.writeEnded(number, .unknown)
+            request.ending = .failed
+        }
+        if operation.session == request.newSession {
+            self.regenerationCreated(request, isKept: isKept)
+            return
+        }
+        guard request.visitor >= 0, !self.isPeace, request.saves < 3 else { return self.end(request) }
+        // From what was just written, without another load; or once more from a base that has lost.
+        if isKept ? self.chance.isLucky(percent: 30) : isDiscarded && self.chance.isLucky(percent: 10) {
+            self.schedule(.act(request), in: self.chance.within(1...2_000))
+            return
+        }
+        self.end(request)
+    }
+
+    private func keep(
+        _ loaded: LoadedRecord,
+        _ number: HistoryChecker.WriteNumber,
+        _ operation: RunningOperation,
+        _ request: Request
+    ) {
+        guard operation.session == request.session else { return }
+        request.loaded = loaded
+        request.base = number
+        request.plan = .save
+    }
+}
