@@ -236,7 +236,7 @@ struct RandomHistory {
             }
             self.clients[client].loaded = best
             self.clients[client].isDegraded = true
-        case .none, .destroyed, .discarded, .unknown, .unavailable:
+        case .none, .destroyed, .discarded, .unknown, .unavailable, .beyondRepair:
             break
         }
     }
