@@ -46,7 +46,7 @@ let package = Package(
     targets: [
         .executableTarget(
             name: "session-gateway",
-            dependencies: ["Gateway", "Configuration", "Sessions", arguments, logging],
+            dependencies: ["Gateway", "Store", "Configuration", "Sessions", "Memcached", arguments, logging],
             swiftSettings: settings
         ),
 

@@ -62,12 +62,7 @@ struct RingSource {
     }
 
     private func ring(file: String, kind: RingKind?) throws -> (site: GatewayConfiguration.Site, ring: Ring) {
-        let result = ConfigurationSource.file(file).load()
-        guard let configuration = result.configuration else {
-            StandardError.write(result.diagnostics.map(\.description))
-            throw ExitCode(1)
-        }
-        let site = try self.site(of: configuration, file: file)
+        let site = try SiteSource(file: file, site: self.site).load()
         let ring: Ring?
         do {
             ring = try Ring(site, kind: kind)
@@ -79,20 +74,5 @@ struct RingSource {
             throw ValidationError("\(file): site '\(site.name)' has no servers, so its requests have no sessions.")
         }
         return (site, ring)
-    }
-
-    private func site(of configuration: GatewayConfiguration, file: String) throws -> GatewayConfiguration.Site {
-        let names = configuration.sites.map(\.name)
-        guard let name = self.site else {
-            // Sites that share another's sessions have its ring.
-            let own = configuration.sites.filter { $0.sessionsOf == nil && $0.hasSessions }
-            if own.count == 1 || configuration.sites.count == 1 { return own.first ?? configuration.sites[0] }
-            throw ValidationError("\(file) has several sites; --site is one of \(names.joined(separator: ", ")).")
-        }
-        if let site = configuration.sites.first(where: { $0.name == name }) { return site }
-        let hint = EditDistance.nearest(to: name, among: names).map { "did you mean '\($0)'?" }
-        throw ValidationError(
-            "\(file): there is no site '\(name)'; \(hint ?? "there is \(names.joined(separator: ", ")).")"
-        )
     }
 }

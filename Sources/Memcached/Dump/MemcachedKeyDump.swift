@@ -67,6 +67,18 @@ package struct MemcachedKeyDump: Sendable {
         }
     }
 
+    /// The keys of one part that begin with `prefix`: what several servers know is compared part by part.
+    ///
+    /// - Returns: `nil` if there are more than `maximumKeys`.
+    /// - Throws: as `forEachBatch`.
+    package func keys(
+        withPrefix prefix: some Collection<UInt8>,
+        in part: MemcachedKeyPart
+    ) async throws(MemcachedError) -> [MemcachedKey]? {
+        let maximum = self.configuration.maximumKeys
+        return try await self.keys(MemcachedDumpParser(prefix: Array(prefix), part: part, maximumKeys: maximum))
+    }
+
     /// - Returns: `nil` if there are more than fit.
     private func keys(_ selection: MemcachedDumpParser) async throws(MemcachedError) -> [MemcachedKey]? {
         var pause = self.configuration.busyPause
@@ -120,11 +132,12 @@ package struct MemcachedKeyDump: Sendable {
     }
 }
 
-/// A part of all keys: those whose hash leaves `remainder` when divided by `modulus`.
-struct MemcachedKeyPart: Sendable, Equatable {
-    static let all = MemcachedKeyPart(modulus: 1, remainder: 0)
+/// A part of all keys: those whose hash leaves `remainder` when divided by `modulus`. The same on all servers.
+package struct MemcachedKeyPart: Sendable, Equatable {
+    package static let all = MemcachedKeyPart(modulus: 1, remainder: 0)
 
-    let modulus: UInt
+    /// The keys are divided into so many parts of this size.
+    package let modulus: UInt
     let remainder: UInt
 
     func contains(_ key: MemcachedKey) -> Bool {
@@ -133,7 +146,7 @@ struct MemcachedKeyPart: Sendable, Equatable {
     }
 
     /// - Returns: `nil` for a part that is one of 65,536.
-    var halves: (MemcachedKeyPart, MemcachedKeyPart)? {
+    package var halves: (MemcachedKeyPart, MemcachedKeyPart)? {
         guard self.modulus < 65_536 else { return nil }
         return (
             MemcachedKeyPart(modulus: self.modulus * 2, remainder: self.remainder),

@@ -1,0 +1,77 @@
+import GatewayTesting
+import Testing
+
+/// `session-gateway verify` and what it says of a site whose items were changed behind the gateway's back.
+@Suite(.timeLimit(.minutes(3)))
+struct MaintenanceCommandTests {
+    private struct Result {
+        let exit: ServerProcess.Exit
+        let output: String
+        let errors: String
+        var last: String { self.output.split(separator: "\n").last.map(String.init) ?? "" }
+
+        /// A server's numbers: copies, missing, older, corrupt, leftover, misplaced.
+        func counts(_ server: MemcachedProcess) -> [Int] {
+            let line = self.output.split(separator: "\n").first { $0.hasPrefix(server.name) } ?? ""
+            return line.split(separator: " ").dropFirst(2).compactMap { Int($0) }
+        }
+    }
+
+    @Test func verifyTellsWhatIsMissingAndWhere() async throws {
+        let stack = try await FaultStack.ready()
+        for number in 0..<20 {
+            var visitor = CountingVisitor(stack.client())
+            #expect(await visitor.write("\(number)").outcome == "new")
+        }
+        let clean = try await Self.run(["verify"], stack)
+        #expect(clean.exit == .status(0), "\(clean.errors)")
+        #expect(clean.last == "verified 20 sessions: 20 complete" && clean.errors == "")
+        #expect(stack.memcacheds.reduce(0) { $0 + clean.counts($1)[0] } == 40)
+
+        let raw = RawMemcached(memcached: stack.memcacheds[0])
+        let keys = try raw.keys()
+        let key = try #require(keys.first)
+        _ = try stack.memcacheds[0].command("md \(key)")
+        let one = try await Self.run(["verify", "--list"], stack)
+        #expect(one.exit == .status(1))
+        #expect(one.output.hasPrefix("missing,\(stack.memcacheds[0].name),\(key)\nserver "))
+        #expect(one.last == "verified 20 sessions: 19 complete, 1 with fewer than 2 copies")
+        #expect(one.counts(stack.memcacheds[0])[1] == 1)
+
+        stack.memcacheds[1].kill()
+        let down = try await Self.run(["verify", "--sample", "15"], stack)
+        #expect(down.exit == .status(2) && down.output.contains("\(stack.memcacheds[1].name)  unreachable"))
+    }
+
+    @Test(arguments: [
+        (["--sample", "0"], "--sample is a number"),
+        (["--site", "shop"], "there is no site 'shop'"),
+    ]) func whatCannotBeIsRefused(arguments: [String], reason: String) async throws {
+        let directory = try TemporaryDirectory()
+        let file = try directory.write(
+            "gateway.yaml",
+            "listen: unix:/tmp/unused.sock\nsites:\n  default:\n    servers: [127.0.0.1:1]\n    backend: {cgi: /tmp}\n"
+        )
+        let result = try await Self.run(["verify"] + arguments, file: file)
+        #expect(result.exit == .status(64) && result.errors.contains(reason), "\(result.errors)")
+        let wrong = try await Self.run(["verify"], file: "/nowhere.yaml")
+        #expect(wrong.exit == .status(1))
+    }
+
+    private static func run(_ arguments: [String], _ stack: FaultStack) async throws -> Result {
+        try await Self.run(arguments + ["--site", "default"], file: stack.gateway.directory.path("gateway.yaml"))
+    }
+
+    private static func run(_ arguments: [String], file: String) async throws -> Result {
+        let directory = try TemporaryDirectory()
+        let process = try ServerProcess(
+            "/bin/sh",
+            ["-c", "exec \"$0\" \"$@\" >output 2>errors", try Executable.built("session-gateway")] + arguments
+                + ["--config", file],
+            directory: directory.path,
+            output: directory.path("shell")
+        )
+        let exit = try await process.waitForEnd(within: .seconds(60))
+        return Result(exit: exit, output: directory.read("output"), errors: directory.read("errors"))
+    }
+}
