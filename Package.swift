@@ -92,6 +92,13 @@ let package = Package(
             path: "Benchmarks/RingBenchmark",
             swiftSettings: settings
         ),
+        // `swift run -c release repair-benchmark`
+        .executableTarget(
+            name: "repair-benchmark",
+            dependencies: ["Store", "Sessions", "Memcached", "GatewayTesting", nioCore, nioPosix, logging],
+            path: "Benchmarks/RepairBenchmark",
+            swiftSettings: settings
+        ),
         .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
 
         tests("CGITests", ["CGI", nioCore]),

@@ -1,8 +1,6 @@
 import ArgumentParser
 import Configuration
-import Glibc
 import Logging
-import Store
 
 /// What the commands about the stored sessions of a site have in common.
 enum MaintenanceCommand {
@@ -34,12 +32,5 @@ enum MaintenanceCommand {
             StandardError.write(["session-gateway: \(error)"])
             throw ExitCode(1)
         }
-    }
-
-    /// Prints the report and ends with its status.
-    static func end(_ report: VerificationReport, verb: String) throws {
-        for line in ReportText.lines(report, verb: verb) { print(line) }
-        if report.hasUnreachableServers { throw ExitCode(2) }
-        if !report.isInOrder { throw ExitCode(1) }
     }
 }

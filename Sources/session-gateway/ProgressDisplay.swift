@@ -1,7 +1,7 @@
 import Glibc
 
 /// Where a command that takes long stands, on standard error: a bar on a terminal, elsewhere a line every few seconds.
-struct ProgressDisplay {
+final class ProgressDisplay {
     private let verb: String
     private let isTerminal: Bool
     private let started = ContinuousClock.now
@@ -14,7 +14,7 @@ struct ProgressDisplay {
     }
 
     /// - Parameter share: of the whole, 0 to 1.
-    mutating func show(sessions: Int, share: Double) {
+    func show(sessions: Int, share: Double) {
         let now = ContinuousClock.now
         let pause: Duration = self.isTerminal ? .milliseconds(200) : .seconds(5)
         guard now - (self.shown ?? self.started) >= pause else { return }
@@ -30,7 +30,7 @@ struct ProgressDisplay {
     }
 
     /// Leaves the terminal's line to what follows.
-    mutating func end() {
+    func end() {
         if self.isTerminal, self.shown != nil { self.write("\r\u{1B}[K") }
     }
 

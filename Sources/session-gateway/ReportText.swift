@@ -3,7 +3,7 @@ import Store
 
 /// What an operator sees of a report: a line for each server, and one about all sessions.
 enum ReportText {
-    static func lines(_ report: VerificationReport, verb: String = "verified") -> [String] {
+    static func lines(_ report: VerificationReport) -> [String] {
         self.table(
             [["server", "state", "copies", "missing", "older", "corrupt", "leftover", "misplaced"]]
                 + report.servers.map { server in
@@ -13,7 +13,18 @@ enum ReportText {
                             server.misplaced,
                         ].map { "\($0)" }
                 }
-        ) + ["\(verb) \(Self.sessions(report))"]
+        ) + ["verified \(Self.sessions(report))"]
+    }
+
+    static func lines(_ report: RepairReport, seconds: Double) -> [String] {
+        let noun = report.sessions == 1 ? "session" : "sessions"
+        let failed = report.failed > 0 ? ", \(report.failed) not repaired" : ""
+        let time = "in \(Int(seconds.rounded())) s"
+        return self.table(
+            [["server", "state"]] + report.servers.map { ["\($0.address)", $0.condition.rawValue] }
+        ) + [
+            "repaired \(report.sessions) \(noun): \(report.inOrder) were in order, \(report.repaired) written anew\(failed), \(time)"
+        ]
     }
 
     /// `12 sessions: 10 complete, 2 with fewer than 2 copies`; what there is none of is left out.
@@ -41,7 +52,8 @@ enum ReportText {
         return rows.map { row in
             columns.map { column in
                 let padding = String(repeating: " ", count: widths[column] - row[column].count)
-                return column < 2 ? row[column] + padding : padding + row[column]
+                let isLast = column == columns.upperBound - 1
+                return column < 2 ? row[column] + (isLast ? "" : padding) : padding + row[column]
             }.joined(separator: "  ")
         }
     }

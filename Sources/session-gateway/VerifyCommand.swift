@@ -51,7 +51,7 @@ struct VerifyCommand: AsyncParsableCommand {
         let logger = MaintenanceCommand.logger
         let report = try await MaintenanceCommand.perform {
             try await StoreMaintenance.withPool(of: site, logger: logger) { pool in
-                var display = ProgressDisplay(verb: "compared")
+                let display = ProgressDisplay(verb: "compared")
                 var output = StandardOutput()
                 var failure: (any Error)?
                 let report = await Verifier(pool: pool, logger: logger).run(sample: sample) { fault in
@@ -69,6 +69,8 @@ struct VerifyCommand: AsyncParsableCommand {
                 return report
             }
         }
-        try MaintenanceCommand.end(report, verb: "verified")
+        for line in ReportText.lines(report) { print(line) }
+        if report.hasUnreachableServers { throw ExitCode(2) }
+        if !report.isInOrder { throw ExitCode(1) }
     }
 }

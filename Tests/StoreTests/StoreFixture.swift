@@ -17,9 +17,9 @@ final class StoreFixture: Sendable {
     /// Where what belongs to the pool runs.
     let executor: EventLoopExecutor
     private let group: MultiThreadedEventLoopGroup
-    private let walker: Task<Void, Never>
+    private let walker: Task<Void, Never>?
 
-    private init(_ servers: [MemcachedProcess], _ configuration: StoreConfiguration) async throws {
+    private init(_ servers: [MemcachedProcess], _ configuration: StoreConfiguration, walks: Bool) async throws {
         self.servers = servers
         self.group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = self.group.next()
@@ -40,14 +40,21 @@ final class StoreFixture: Sendable {
             return store
         }.get()
         self.store = store
+        guard walks else {
+            self.walker = nil
+            return
+        }
         self.walker = Task(executorPreference: executor) { await Walker(pool: store.pool, logger: storeLogger).run() }
     }
 
     /// Runs the body with a store that is ready: all servers connected and complete.
+    ///
+    /// - Parameter walks: whether servers that have forgotten are walked for behind the body's back.
     static func with(
         servers count: Int = 3,
         redundancy: Int = 2,
         memcachedArguments: [String]? = nil,
+        walks: Bool = true,
         adjust: (inout StoreConfiguration) -> Void = { _ in },
         _ body: @Sendable (StoreFixture) async throws -> Void
     ) async throws {
@@ -77,8 +84,9 @@ final class StoreFixture: Sendable {
         configuration.memcached.connectTimeout = .seconds(1)
         configuration.loadTimeout = .seconds(2)
         adjust(&configuration)
-        let fixture = try await StoreFixture(servers, configuration)
+        let fixture = try await StoreFixture(servers, configuration, walks: walks)
         do {
+            if !walks { _ = await fixture.repair() }
             try await fixture.waitUntilComplete()
             try await body(fixture)
         } catch {
@@ -89,8 +97,8 @@ final class StoreFixture: Sendable {
     }
 
     private func end() async {
-        self.walker.cancel()
-        await self.walker.value
+        self.walker?.cancel()
+        await self.walker?.value
         _ = try? await self.store.pool.eventLoop.flatSubmit { self.store.pool.close() }.get()
         try? await self.group.shutdownGracefully()
         for server in self.servers {
@@ -113,6 +121,14 @@ final class StoreFixture: Sendable {
                     return server.isAvailable && server.incompleteConnection == nil
                 }
             }
+        }
+    }
+
+    func repair(rate: Int? = nil, maximumKeys: Int = KeyListing.maximumKeys) async -> RepairReport {
+        await self.onLoop { store in
+            let logger = Logger(label: "repair") { _ in SwiftLogNoOpLogHandler() }
+            let repairer = Repairer(pool: store.pool, rate: rate, logger: logger, maximumKeys: maximumKeys)
+            return await repairer.run { _, _ in }
         }
     }
 

@@ -3,7 +3,7 @@ import NIOCore
 
 extension ReplicaPool {
     /// What can be said of each server now.
-    var conditions: [WalkPlan.Condition] {
+    package var conditions: [WalkPlan.Condition] {
         self.servers.map { server in
             if !server.isAvailable {
                 .down

@@ -47,7 +47,7 @@ package struct Verifier: Sendable {
         )
         var conditions = self.pool.conditions
         var unlisted = Set(conditions.indices.filter { conditions[$0] == .down })
-        let reader = CopyReader(pool: self.pool)
+        let pipeline = KeyPipeline(pool: self.pool)
         var chosen = sample.map { KeySample(count: $0) }
         var random = SystemRandomNumberGenerator()
         var done = 0.0
@@ -65,7 +65,7 @@ package struct Verifier: Sendable {
             if chosen != nil {
                 for key in part.keys { chosen?.add(key, using: &random) }
             } else {
-                await self.compare(part, with: reader, into: &report, fault: fault) { count, share in
+                await self.compare(part, with: pipeline, into: &report, fault: fault) { count, share in
                     progress(count, done + share * part.share)
                 }
                 done += part.share
@@ -73,7 +73,7 @@ package struct Verifier: Sendable {
         }
         if let chosen {
             let part = KeyListing.Part(keys: chosen.keys, misplaced: [:], share: 1)
-            await self.compare(part, with: reader, into: &report, fault: fault, progress: progress)
+            await self.compare(part, with: pipeline, into: &report, fault: fault, progress: progress)
         }
         // A server may have come or gone meanwhile: it counts as what it was at its worst.
         for (server, condition) in self.pool.conditions.enumerated() {
@@ -93,7 +93,7 @@ package struct Verifier: Sendable {
 
     private func compare(
         _ part: KeyListing.Part,
-        with reader: CopyReader,
+        with pipeline: KeyPipeline,
         into report: inout VerificationReport,
         fault: (Fault) -> Void,
         progress: (_ sessions: Int, _ share: Double) -> Void
@@ -105,7 +105,7 @@ package struct Verifier: Sendable {
             suspects.readingBegins()
             var batch = keys[...]
             while !batch.isEmpty, !Task.isCancelled {
-                let results = await Self.comparisons(batch.prefix(Self.batchSize), with: reader)
+                let results = await self.comparisons(batch.prefix(Self.batchSize), with: pipeline)
                 batch = batch.dropFirst(Self.batchSize)
                 for (key, comparison, servers) in results {
                     switch suspects.read(key, comparison) {
@@ -129,12 +129,18 @@ package struct Verifier: Sendable {
         }
     }
 
-    private static func comparisons(
+    private func comparisons(
         _ keys: ArraySlice<SessionKey>,
-        with reader: CopyReader
+        with pipeline: KeyPipeline
     ) async -> [(SessionKey, CopyComparison, [Int])] {
         let results = Results()
-        await reader.read(Array(keys)) { results.all.append(($0, $1, $2)) }
+        let reader = CopyReader(pool: self.pool, pipeline: pipeline)
+        await pipeline.run(Array(keys)) { key, done in
+            reader.read(key) { comparison, servers in
+                results.all.append((key, comparison, servers))
+                done()
+            }
+        }
         return results.all
     }
 

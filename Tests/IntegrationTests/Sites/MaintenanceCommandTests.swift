@@ -1,7 +1,7 @@
 import GatewayTesting
 import Testing
 
-/// `session-gateway verify` and what it says of a site whose items were changed behind the gateway's back.
+/// `session-gateway verify` and `repair`, of a site whose items were changed behind the gateway's back.
 @Suite(.timeLimit(.minutes(3)))
 struct MaintenanceCommandTests {
     private struct Result {
@@ -38,21 +38,47 @@ struct MaintenanceCommandTests {
         #expect(one.last == "verified 20 sessions: 19 complete, 1 with fewer than 2 copies")
         #expect(one.counts(stack.memcacheds[0])[1] == 1)
 
+        // The gateway is at work meanwhile.
+        let repaired = try await Self.run(["repair"], stack)
+        #expect(repaired.exit == .status(0), "\(repaired.errors)")
+        #expect(repaired.last.hasPrefix("repaired 20 sessions: 19 were in order, 1 written anew, in "))
+        let again = try await Self.run(["verify"], stack)
+        #expect(again.last == clean.last)
+
         stack.memcacheds[1].kill()
         let down = try await Self.run(["verify", "--sample", "15"], stack)
         #expect(down.exit == .status(2) && down.output.contains("\(stack.memcacheds[1].name)  unreachable"))
     }
 
+    @Test func aPoolWithoutAGatewayIsRefilled() async throws {
+        let stack = try await FaultStack.ready()
+        for number in 0..<20 {
+            var visitor = CountingVisitor(stack.client())
+            #expect(await visitor.write("\(number)").outcome == "new")
+        }
+        #expect(try await stack.gateway.stop() == .status(0))
+        try await stack.memcacheds[2].restart()
+        let before = try await Self.run(["verify"], stack)
+        #expect(before.exit == .status(1) && before.output.contains("\(stack.memcacheds[2].name)  incomplete"))
+        let repaired = try await Self.run(["repair", "--rate", "5"], stack)
+        #expect(repaired.exit == .status(0) && repaired.output.contains("\(stack.memcacheds[2].name)  refilled"))
+        // Not a terminal: whole lines.
+        #expect(repaired.errors == "" || repaired.errors.contains(/^[0-9]+ %  repaired [0-9]+ sessions, [0-9]+\/s\n/))
+        let after = try await Self.run(["verify"], stack)
+        #expect(after.exit == .status(0) && after.last == "verified 20 sessions: 20 complete")
+    }
+
     @Test(arguments: [
-        (["--sample", "0"], "--sample is a number"),
-        (["--site", "shop"], "there is no site 'shop'"),
+        (["verify", "--sample", "0"], "--sample is a number"),
+        (["repair", "--rate=-1"], "--rate is a number"),
+        (["verify", "--site", "shop"], "there is no site 'shop'"),
     ]) func whatCannotBeIsRefused(arguments: [String], reason: String) async throws {
         let directory = try TemporaryDirectory()
         let file = try directory.write(
             "gateway.yaml",
             "listen: unix:/tmp/unused.sock\nsites:\n  default:\n    servers: [127.0.0.1:1]\n    backend: {cgi: /tmp}\n"
         )
-        let result = try await Self.run(["verify"] + arguments, file: file)
+        let result = try await Self.run(arguments, file: file)
         #expect(result.exit == .status(64) && result.errors.contains(reason), "\(result.errors)")
         let wrong = try await Self.run(["verify"], file: "/nowhere.yaml")
         #expect(wrong.exit == .status(1))
