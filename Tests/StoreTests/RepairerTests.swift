@@ -6,22 +6,29 @@ import Testing
 @testable import Store
 
 struct RepairPlanTests {
-    @Test func aServerIsFilledFromTheCompleteOnes() {
-        let plan = RepairPlan(conditions: [.complete, .incomplete, .complete], redundancy: 2)
-        #expect(plan.filled == [1: [0, 2]] && plan.accepted == [] && plan.waiting == [])
-        #expect(RepairPlan(conditions: [.complete, .complete], redundancy: 2).filled.isEmpty)
+    private static let complete = ServerCondition.complete(ConnectionIdentity(number: 1))
+    private static let incomplete = ServerCondition.incomplete(ConnectionIdentity(number: 2))
+
+    @Test func whatHasForgottenIsFilledFromTheOthers() {
+        let plan = RepairPlan(conditions: [Self.complete, Self.incomplete, Self.complete], redundancy: 2)
+        #expect(plan.filled == [1: [0, 2]] && plan.accepted.isEmpty && plan.waiting.isEmpty)
+        #expect(RepairPlan(conditions: [Self.complete, Self.complete], redundancy: 2).filled.isEmpty)
     }
 
-    @Test func whatNobodyKnowsIsTakenAsItIs() {
-        let new = RepairPlan(conditions: [.incomplete, .incomplete, .incomplete], redundancy: 2)
-        // After the second the third has two servers to be filled from.
-        #expect(new.accepted == [0, 1] && new.filled == [2: [0, 1]] && new.waiting == [])
+    @Test func whereAllHaveForgottenTheFirstIsTakenAsItIs() {
+        let new = RepairPlan(conditions: [Self.incomplete, Self.incomplete, Self.incomplete], redundancy: 2)
+        #expect(new.filled == [0: []] && new.accepted == [0] && new.waiting == [1, 2])
+        let next = RepairPlan(conditions: [Self.complete, Self.incomplete, Self.incomplete], redundancy: 2)
+        #expect(next.filled == [1: [0]] && next.accepted == [1] && next.waiting == [2])
     }
 
-    @Test func aServerThatIsDownMayComeBackWithWhatIsNeeded() {
-        let plan = RepairPlan(conditions: [.incomplete, .down, .complete], redundancy: 2)
-        #expect(plan.waiting == [0] && plan.accepted == [] && plan.filled.isEmpty)
-        let five = RepairPlan(conditions: [.incomplete, .down, .complete, .complete, .complete], redundancy: 3)
+    @Test func whoIsDownMayComeBackWithWhatIsNeeded() {
+        let plan = RepairPlan(conditions: [Self.incomplete, .down, Self.complete], redundancy: 2)
+        #expect(plan.filled.isEmpty && plan.waiting == [0])
+        let five = RepairPlan(
+            conditions: [Self.incomplete, .down, Self.complete, Self.complete, Self.complete],
+            redundancy: 3
+        )
         #expect(five.filled == [0: [2, 3, 4]])
     }
 
@@ -57,8 +64,7 @@ struct RepairPlanTests {
         (walk.inOrder, walk.repaired, walk.failed) = (8, 2, 0)
         report.add(walk)
         #expect(report.inOrder == 5 && report.repaired == 5 && report.sessions == 10 && report.isInOrder)
-    }
-}
+    }}
 
 /// A walk now, over real memcacheds.
 @Suite(.timeLimit(.minutes(2)))

@@ -6,11 +6,11 @@ package enum ServerCondition: Sendable, Hashable {
     case incomplete(ConnectionIdentity)
     case down
 
-    var isComplete: Bool {
+    package var isComplete: Bool {
         if case .complete = self { true } else { false }
     }
 
-    var isIncomplete: Bool {
+    package var isIncomplete: Bool {
         if case .incomplete = self { true } else { false }
     }
 }

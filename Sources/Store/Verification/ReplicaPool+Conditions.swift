@@ -1,17 +1,14 @@
 import Memcached
 import NIOCore
+package import Sessions
 
 extension ReplicaPool {
     /// What can be said of each server now.
-    package var conditions: [WalkPlan.Condition] {
+    package var conditions: [ServerCondition] {
         self.servers.map { server in
-            if !server.isAvailable {
-                .down
-            } else if server.incompleteConnection == nil {
-                .complete
-            } else {
-                .incomplete
-            }
+            guard server.isAvailable, let connection = server.client.connection else { return .down }
+            let identity = ConnectionIdentity(number: connection.rawValue)
+            return server.isComplete(on: connection) ? .complete(identity) : .incomplete(identity)
         }
     }
 

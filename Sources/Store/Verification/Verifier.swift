@@ -77,7 +77,7 @@ package struct Verifier: Sendable {
         }
         // A server may have come or gone meanwhile: it counts as what it was at its worst.
         for (server, condition) in self.pool.conditions.enumerated() {
-            if conditions[server] == .complete { conditions[server] = condition }
+            if conditions[server].isComplete { conditions[server] = condition }
             if condition == .down || unlisted.contains(server) { conditions[server] = .down }
         }
         for (server, condition) in conditions.enumerated() {

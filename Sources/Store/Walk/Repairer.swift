@@ -35,7 +35,8 @@ package struct Repairer: Sendable {
     package func run(progress: @escaping (_ report: RepairReport, _ share: Double) -> Void) async -> RepairReport {
         await self.pool.waitUntilConnected()
         var report = RepairReport(servers: self.pool.servers.map(\.address))
-        for walk in 1...Self.maximumWalks where !Task.isCancelled {
+        // Where several have lost their memory, one is accepted after the other.
+        for walk in 1...(Self.maximumWalks + self.pool.servers.count) where !Task.isCancelled {
             let connections = self.pool.servers.map(\.incompleteConnection)
             if connections.contains(where: { $0 != nil }) {
                 // What was under way on a server's former life is over after this.
@@ -44,24 +45,25 @@ package struct Repairer: Sendable {
             }
             let plan = RepairPlan(conditions: self.pool.conditions, redundancy: self.pool.configuration.redundancy)
             let lives = self.pool.servers.map(\.client.connection)
-            let isAccepted = await self.accept(plan, connections, &report)
             let result = await self.walk(progress)
             report.add(result.report)
-            let isLast = walk == Self.maximumWalks
-            for (server, sources) in plan.filled where isAccepted {
+            let leavesNothing = walk < Self.maximumWalks
+            for (server, sources) in plan.filled {
                 // A server that has restarted before its keys were listed had none.
                 let isSame = sources.allSatisfy { source in
                     lives[source] != nil && lives[source] == self.pool.servers[source].client.connection
                 }
                 guard let connection = connections[server], isSame, result.listed.isSuperset(of: sources),
-                    isLast || !result.failed.contains(server)
+                    !leavesNothing || !result.failed.contains(server)
                 else { continue }
-                if await self.pool.mark(server, on: connection) { report.servers[server].condition = .refilled }
+                guard await self.pool.mark(server, on: connection) else { continue }
+                report.servers[server].condition = plan.accepted.contains(server) ? .accepted : .refilled
+                if plan.accepted.contains(server) { self.warnOfLoss(server) }
             }
             // Another walk helps where a server came back meanwhile, or another one was accepted first.
             let conditions = self.pool.conditions
             let rest = RepairPlan(conditions: conditions, redundancy: self.pool.configuration.redundancy)
-            if rest.filled.isEmpty && rest.accepted.isEmpty { break }
+            if rest.filled.isEmpty { break }
         }
         for (server, condition) in self.pool.conditions.enumerated() {
             switch condition {
@@ -73,23 +75,11 @@ package struct Repairer: Sendable {
         return report
     }
 
-    /// - Returns: whether all that are to be taken as they are have been.
-    private func accept(
-        _ plan: RepairPlan,
-        _ connections: [ConnectionNumber?],
-        _ report: inout RepairReport
-    ) async -> Bool {
-        for server in plan.accepted {
-            guard let connection = connections[server], await self.pool.mark(server, on: connection) else {
-                return false
-            }
-            report.servers[server].condition = .accepted
-            self.logger.warning(
-                "a server is taken as it is: the pool is new, or more servers than copies have lost their memory",
-                metadata: ["server": "\(self.pool.servers[server].address)"]
-            )
-        }
-        return true
+    private func warnOfLoss(_ server: Int) {
+        self.logger.warning(
+            "a server is taken as it is: the pool is new, or more servers than copies have lost their memory",
+            metadata: ["server": "\(self.pool.servers[server].address)"]
+        )
     }
 
     /// One walk over everything.
@@ -180,6 +170,9 @@ package struct Repairer: Sendable {
             switch outcome {
             case .chosen, .none, .destroyed:
                 walk.report.repaired += 1
+                done()
+            case .beyondRepair:
+                walk.report.failed += 1
                 done()
             case .discarded, .unknown, .unavailable, .degraded:
                 guard attempt < Self.attempts else {

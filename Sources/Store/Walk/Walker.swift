@@ -58,13 +58,13 @@ package struct Walker: Sendable {
                 try? await Task.sleep(
                     for: StoreConfiguration.longestOperation + self.configuration.memcached.operationTimeout
                 )
-                step = attempt.waited(self.conditions)
+                step = attempt.waited(self.pool.conditions)
             case .pause:
                 try? await Task.sleep(for: Self.pause)
-                step = attempt.waited(self.conditions)
+                step = attempt.waited(self.pool.conditions)
             case .takeLease:
                 let isTaken = await self.takeLease(index, on: connection)
-                step = attempt.leaseAnswered(isTaken: isTaken, self.conditions)
+                step = attempt.leaseAnswered(isTaken: isTaken, self.pool.conditions)
             case .list(let source):
                 let isDone = await self.walk(
                     index,
@@ -72,10 +72,10 @@ package struct Walker: Sendable {
                     on: connection,
                     unless: &remembered
                 )
-                step = attempt.listed(isDone: isDone, self.conditions)
+                step = attempt.listed(isDone: isDone, self.pool.conditions)
             case .confirm(let source, let connection):
                 let isAlive = await self.answers(source, on: connection)
-                step = attempt.confirmed(isAlive: isAlive, self.conditions)
+                step = attempt.confirmed(isAlive: isAlive, self.pool.conditions)
             case .mark:
                 if attempt.acceptsLoss {
                     self.logger.warning(
@@ -102,14 +102,6 @@ package struct Walker: Sendable {
             )
         case .overtaken:
             break
-        }
-    }
-
-    private var conditions: [ServerCondition] {
-        self.pool.servers.map { server in
-            guard server.isAvailable, let connection = server.client.connection else { return .down }
-            let identity = ConnectionIdentity(number: connection.rawValue)
-            return server.isComplete(on: connection) ? .complete(identity) : .incomplete(identity)
         }
     }
 
