@@ -10,6 +10,8 @@ import Store
 /// `repair-benchmark [SESSIONS [BYTES]]`
 @main
 struct RepairBenchmark {
+    private static let operationTimeout: Duration = .seconds(1)
+
     static func main() async throws {
         let arguments = CommandLine.arguments.dropFirst().compactMap { Int($0) }
         let count = arguments.first ?? 100_000
@@ -38,6 +40,7 @@ struct RepairBenchmark {
             try await Eventually.holds("the server to be connected") { store.pool.conditions[1] == .incomplete }
             try await self.measure("one server empty", store, logger)
             try await self.measure("afterwards", store, logger)
+            try await self.measureWalk(store, processes[2], count: count, logger)
             let start = ContinuousClock.now
             let report = await Verifier(pool: store.pool, logger: logger).run(
                 sample: nil,
@@ -68,7 +71,7 @@ struct RepairBenchmark {
             idleLifetime: .seconds(3_600),
             absoluteLifetime: .seconds(86_400)
         )
-        configuration.memcached.operationTimeout = .seconds(1)
+        configuration.memcached.operationTimeout = self.operationTimeout
         configuration.memcached.maximumCommandsInFlight = 4_096
         configuration.loadTimeout = .seconds(2)
         return configuration
@@ -95,6 +98,26 @@ struct RepairBenchmark {
         let report = await Repairer(pool: store.pool, rate: nil, logger: logger).run { _, _ in clock.tick() }
         let rate = Double(report.sessions) / clock.seconds
         print("\(what): \(Int(rate)) sessions/s; \(report.repaired) written anew, \(report.failed) failed")
+    }
+
+    /// Of the sessions that it lists, those that it need not touch included.
+    private static func measureWalk(
+        _ store: SessionStore,
+        _ server: MemcachedProcess,
+        count: Int,
+        _ logger: Logger
+    ) async throws {
+        try await server.restart()
+        try await Eventually.holds("the server to be connected") { store.pool.conditions[2] == .incomplete }
+        let start = ContinuousClock.now
+        let walker = Task(executorPreference: EventLoopExecutor(store.pool.eventLoop)) {
+            await Walker(pool: store.pool, logger: logger).run()
+        }
+        try await Eventually.holds(within: .seconds(60), "the walk") { store.pool.conditions[2] == .complete }
+        walker.cancel()
+        let pause = StoreConfiguration.longestOperation + self.operationTimeout
+        let seconds = (ContinuousClock.now - start - pause) / .seconds(1)
+        print("a gateway's own walk: \(Int(Double(count) / seconds)) sessions/s")
     }
 
     /// From the first to the last session.

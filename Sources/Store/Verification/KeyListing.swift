@@ -6,7 +6,7 @@ import Sessions
 /// there are too many for one list, the key space is divided and the servers are dumped once for each part.
 struct KeyListing: Sendable {
     /// Keys of all servers together in memory at once; each takes about 200 bytes in a list and in a set.
-    static let maximumKeys = 400_000
+    static let maximumKeys = 1_000_000
 
     struct Part {
         /// Each once.
