@@ -19,11 +19,13 @@ enum ReportText {
     static func lines(_ report: RepairReport, seconds: Double) -> [String] {
         let noun = report.sessions == 1 ? "session" : "sessions"
         let failed = report.failed > 0 ? ", \(report.failed) not repaired" : ""
+        let unreadable = report.unreadable > 0 ? ", \(report.unreadable) unreadable" : ""
         let time = "in \(Int(seconds.rounded())) s"
         return self.table(
             [["server", "state"]] + report.servers.map { ["\($0.address)", $0.condition.rawValue] }
         ) + [
-            "repaired \(report.sessions) \(noun): \(report.inOrder) were in order, \(report.repaired) written anew\(failed), \(time)"
+            "repaired \(report.sessions) \(noun): \(report.inOrder) were in order, \(report.repaired) written anew"
+                + "\(failed)\(unreadable), \(time)"
         ]
     }
 

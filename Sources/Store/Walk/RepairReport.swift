@@ -24,8 +24,10 @@ package struct RepairReport: Sendable, Equatable {
     package var inOrder = 0
     /// Sessions whose record was chosen anew, on as many servers as it should be.
     package var repaired = 0
-    /// Sessions whose record could not be chosen anew: too few servers answered, or no copy decodes.
+    /// Sessions whose record could not be chosen anew: too few servers answered.
     package var failed = 0
+    /// Sessions of which no copy decodes: nothing is left to be chosen.
+    package var unreadable = 0
     /// Server lists that could not be had.
     package var unlisted = 0
 
@@ -36,19 +38,21 @@ package struct RepairReport: Sendable, Equatable {
     /// One more walk over the same sessions.
     package mutating func add(_ walk: RepairReport) {
         self.failed = walk.failed
+        self.unreadable = walk.unreadable
         self.unlisted = walk.unlisted
         // What was written anew in an earlier walk is in order in this one.
-        self.repaired = min(self.repaired + walk.repaired, walk.sessions - walk.failed)
-        self.inOrder = walk.sessions - walk.failed - self.repaired
+        self.repaired = min(self.repaired + walk.repaired, walk.readable)
+        self.inOrder = walk.readable - self.repaired
     }
 
-    package var sessions: Int { self.inOrder + self.repaired + self.failed }
+    package var sessions: Int { self.inOrder + self.repaired + self.failed + self.unreadable }
+    private var readable: Int { self.inOrder + self.repaired }
 
     package var hasUnreachableServers: Bool {
         self.unlisted > 0 || self.servers.contains { $0.condition == .unreachable }
     }
 
     package var isInOrder: Bool {
-        self.failed == 0 && !self.servers.contains { $0.condition == .incomplete }
+        self.failed + self.unreadable == 0 && !self.servers.contains { $0.condition == .incomplete }
     }
 }

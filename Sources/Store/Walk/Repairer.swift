@@ -140,14 +140,14 @@ package struct Repairer: Sendable {
         let forgetful = self.forgetful(servers)
         // Where one of the first servers has forgotten, the answer is known.
         if !set.all.prefix(set.redundancy).isDisjoint(with: forgetful) {
-            return self.chooseAnew(key, servers, walk, attempt: 1, done)
+            return self.chooseAnew(key, servers, reader, walk, attempt: 1, done)
         }
         reader.read(key) { comparison, servers in
             guard comparison.needsRepair(forgetful: self.forgetful(servers)) else {
                 if comparison.session != .none { walk.report.inOrder += 1 }
                 return done()
             }
-            self.chooseAnew(key, servers, walk, attempt: 1, done)
+            self.chooseAnew(key, servers, reader, walk, attempt: 1, done)
         }
     }
 
@@ -162,18 +162,28 @@ package struct Repairer: Sendable {
     private func chooseAnew(
         _ key: SessionKey,
         _ servers: [Int],
+        _ reader: CopyReader,
         _ walk: Walk,
         attempt: Int,
         _ done: @escaping () -> Void
     ) {
         self.pool.perform(.keep, key: key, timeout: StoreConfiguration.longestOperation) { outcome in
             switch outcome {
-            case .chosen, .none, .destroyed:
+            case .chosen:
                 walk.report.repaired += 1
                 done()
-            case .beyondRepair:
-                walk.report.failed += 1
-                done()
+            case .none, .destroyed, .beyondRepair:
+                // Destroyed, expired, or no copy decodes: for visitors all the same.
+                reader.read(key) { comparison, _ in
+                    if comparison.flaws.contains(.unreadable) {
+                        walk.report.unreadable += 1
+                    } else if case .beyondRepair = outcome {
+                        walk.report.failed += 1
+                    } else if comparison.session != .none {
+                        walk.report.repaired += 1
+                    }
+                    done()
+                }
             case .discarded, .unknown, .unavailable, .degraded:
                 guard attempt < Self.attempts else {
                     walk.report.failed += 1
@@ -183,7 +193,7 @@ package struct Repairer: Sendable {
                 self.pool.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(
                     in: .milliseconds(50 * Int64(attempt))
                 ) {
-                    self.chooseAnew(key, servers, walk, attempt: attempt + 1, done)
+                    self.chooseAnew(key, servers, reader, walk, attempt: attempt + 1, done)
                 }
             }
         }
