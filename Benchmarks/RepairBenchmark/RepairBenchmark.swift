@@ -108,12 +108,12 @@ struct RepairBenchmark {
         _ logger: Logger
     ) async throws {
         try await server.restart()
-        try await Eventually.holds("the server to be connected") { store.pool.conditions[2] == .incomplete }
+        try await Eventually.holds("the server to be connected") { store.pool.conditions[2].isIncomplete }
         let start = ContinuousClock.now
         let walker = Task(executorPreference: EventLoopExecutor(store.pool.eventLoop)) {
             await Walker(pool: store.pool, logger: logger).run()
         }
-        try await Eventually.holds(within: .seconds(60), "the walk") { store.pool.conditions[2] == .complete }
+        try await Eventually.holds(within: .seconds(60), "the walk") { store.pool.conditions[2].isComplete }
         walker.cancel()
         let pause = StoreConfiguration.longestOperation + self.operationTimeout
         let seconds = (ContinuousClock.now - start - pause) / .seconds(1)

@@ -50,7 +50,8 @@ extension SimulatedWorld {
                 }
                 operation.falsified.forgetful = []
             }
-            if self.mistake == .noWriteback, case .load = operation.goal, let best = self.seen(operation, isNewest: true)
+            if self.mistake == .noWriteback, case .load = operation.goal,
+                let best = self.seen(operation, isNewest: true)
             {
                 // In place of finishing or replacing what is half written.
                 return [.finish(.chosen(best))]

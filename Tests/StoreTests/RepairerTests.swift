@@ -64,7 +64,8 @@ struct RepairPlanTests {
         (walk.inOrder, walk.repaired, walk.failed) = (8, 2, 0)
         report.add(walk)
         #expect(report.inOrder == 5 && report.repaired == 5 && report.sessions == 10 && report.isInOrder)
-    }}
+    }
+}
 
 /// A walk now, over real memcacheds.
 @Suite(.timeLimit(.minutes(2)))
@@ -75,7 +76,7 @@ struct RepairerTests {
             #expect(await fixture.destroy(keys[0].key) == .destroyed)
             try await fixture.servers[1].restart()
             try await Eventually.holds("the server to be connected") {
-                await fixture.onLoop { $0.pool.conditions[1] == .incomplete }
+                await fixture.onLoop { $0.pool.conditions[1].isIncomplete }
             }
             let before = await fixture.verify()
             #expect(before.servers.map(\.condition) == [.complete, .incomplete, .complete])

@@ -125,7 +125,8 @@ extension SimulatedWorld {
             request.base = number
             self.goOn(request)
         case .none:
-            let mayHaveExpired = self.now > self.sessions[session].used
+            let mayHaveExpired =
+                self.now > self.sessions[session].used
                 + self.weather.idleSeconds * 1_000_000 - min(Self.slack, self.weather.idleSeconds * 500_000)
             self.checker.readEndedWithNothing(beginning, mayHaveExpired: mayHaveExpired)
             request.ending = .none
