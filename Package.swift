@@ -103,7 +103,11 @@ let package = Package(
 
         tests("CGITests", ["CGI", nioCore]),
         tests("FastCGITests", ["FastCGI", "CGI", nioCore, nioEmbedded, nioTestUtilities]),
-        tests("SessionsTests", ["Sessions", nioCore, crypto], resources: [.copy("Vectors")]),
+        tests(
+            "SessionsTests",
+            ["Sessions", "HistoryChecker", nioCore, crypto],
+            resources: [.copy("Vectors")]
+        ),
         tests("HistoryCheckerTests", ["HistoryChecker"]),
         tests("SimulationTests", ["Simulation", "Sessions", "HistoryChecker"]),
         tests("ConfigurationTests", ["Configuration"]),

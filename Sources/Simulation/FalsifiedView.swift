@@ -45,7 +45,7 @@ extension SimulatedWorld {
                     return .send(
                         .write(stub, .add(connection), lifetime),
                         to: position,
-                        call: ReplicaCall(number: 0)
+                        call: .unawaited
                     )
                 }
                 operation.falsified.forgetful = []

@@ -18,6 +18,8 @@ final class SimulatedWorld {
         /// The last moment at which any server may have slid it.
         var slid: EventQueue.Time = 0
         var losses = ItemLosses()
+        /// Operations under way; those of a gateway that has crashed stay until somebody looks.
+        var running: [RunningOperation] = []
     }
 
     struct Visitor {

@@ -48,6 +48,13 @@ struct SimulateCommand: ParsableCommand {
             figures.add(played.figures)
             guard let finding = played.finding else { continue }
             violations += 1
+            if self.mistake != nil, self.replay == nil {
+                print(
+                    "found after \(figures.histories) histories, \(figures.operations) operations:",
+                    finding.violation
+                )
+                break
+            }
             if violations <= 3 {
                 // Once more, to tell the story.
                 self.tell(simulation.play(seed, traceLength: self.trace).finding ?? finding)

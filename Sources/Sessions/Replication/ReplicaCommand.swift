@@ -29,8 +29,6 @@ package enum ReplicaCommand: Sendable, Equatable {
     /// - Parameter touch: slide the idle expiry.
     case read(touch: Bool)
     case write(ReplicaCopy, Condition, CopyLifetime)
-    /// Puts the expiry back that a touching read has cut short; nobody waits for the answer.
-    case restoreLifetime(seconds: Int?)
 }
 
 /// What came back. A time-out and a lost connection are both `failed`: nothing is known.
@@ -60,6 +58,9 @@ package enum ReplicaStep: Sendable {
 
 /// Which stage of an operation asked.
 package struct ReplicaCall: Sendable, Hashable {
+    /// Of a command whose answer nobody waits for.
+    package static let unawaited = ReplicaCall(number: 0)
+
     package var number: UInt32
 
     package init(number: UInt32) {

@@ -14,27 +14,27 @@ extension ReplicaOperation {
         _ surroundings: inout some ReplicaSurroundings
     ) -> [ReplicaStep] {
         if let record = self.observations.chosenRecord(in: self.set) {
-            return (isFirst ? self.restoreTombstones() : []) + self.found(record)
+            if isFirst { self.noteTouched(except: record) }
+            return self.found(record)
         }
         guard self.pending.isEmpty else { return [] }
-        // Only now, when all have spoken: a copy that one server has lost (evicted) shall not hide the others.
-        if self.observations.votes.count >= self.set.quorum, self.observations.occupied.isEmpty {
-            return self.finish(.none)
-        }
         if isFirst {
+            self.noteTouched(except: nil)
+            // Also where the first have nothing: a copy that one of them has lost (evicted) shall not hide the others.
             let rest = self.set.all.subtracting(surroundings.heldDown).subtracting(self.askedFirst)
             if !rest.isEmpty {
                 self.phase = .loading(isFirst: false)
-                let restored = self.restoreTombstones()
                 let call = self.nextCall()
-                return restored + self.ask(rest, touch: false, call: call)
+                return self.ask(rest, touch: false, call: call)
             }
         }
-        let restored = isFirst ? self.restoreTombstones() : []
-        if let help = self.help() {
-            return restored + help
+        if self.observations.votes.count >= self.set.quorum, self.observations.occupied.isEmpty {
+            return self.finish(.none)
         }
-        return restored + self.decide(&surroundings)
+        if let help = self.help() {
+            return help
+        }
+        return self.decide(&surroundings)
     }
 
     /// Completes the highest record where only its own fast write is missing.
@@ -81,18 +81,37 @@ extension ReplicaOperation {
         return .chosen(LoadedRecord(record: record, tokens: tokens, needsRepair: record.holders != home))
     }
 
-    /// A touching read gives a tombstone the idle duration of a session, which may be less than it must live: put
-    /// back what it had.
-    private func restoreTombstones() -> [ReplicaStep] {
-        self.askedFirst.compactMap { position in
-            guard let seen = self.observations.copy(at: position), seen.copy.record?.isTombstone ?? true else {
-                return nil
-            }
+    /// A touching read gives every copy the idle duration of a session: to a tombstone or a stub that may be less than it
+    /// must live, to a copy of what is over or superseded more than it may.
+    private mutating func noteTouched(except record: SessionRecord?) {
+        for position in self.askedFirst {
+            guard let seen = self.observations.copy(at: position) else { continue }
+            if let record, seen.copy.accepted == record.accepted, !record.isTombstone { continue }
+            self.touched[position] = seen
+        }
+    }
+
+    /// Puts back the lifetimes of all that was touched and is not returned, where this load writes nothing else there.
+    ///
+    /// By compare-and-set: a touch would give the long life of a tombstone or a stub also to a record that has come in
+    /// between, and one that lives longer than those that follow it is read again when they have expired.
+    mutating func restoreLifetimes(_ outcome: ReplicaOutcome) -> [ReplicaStep] {
+        guard !self.touched.isEmpty else { return [] }
+        var returned: Ballot?
+        if case .chosen(let loaded) = outcome { returned = loaded.record.accepted }
+        let touched = self.touched.sorted { $0.key < $1.key }
+        self.touched = [:]
+        return touched.compactMap { position, seen in
+            if let returned, seen.copy.accepted == returned { return nil }
+            let isAlive = seen.copy.record.map { !$0.isTombstone } ?? false
             return .send(
-                .restoreLifetime(seconds: seen.secondsToLive),
+                .write(
+                    seen.copy,
+                    .compareAndSet(seen.token),
+                    isAlive ? .remaining(seconds: seen.secondsToLive) : .promise(seconds: seen.secondsToLive)
+                ),
                 to: position,
-                // No answer is waited for: the number of no stage.
-                call: ReplicaCall(number: 0)
+                call: .unawaited
             )
         }
     }

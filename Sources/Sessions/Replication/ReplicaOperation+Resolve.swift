@@ -92,6 +92,8 @@ extension ReplicaOperation {
         guard !overflows else { return self.giveUp(mayTryDegraded: false) }
         let ballot = Ballot(round: round, ballotClass: .slow, attempt: surroundings.randomNumber())
         self.phase = .preparing(ballot)
+        // Every vote is written anew, with its own time.
+        self.touched = [:]
         let call = self.nextCall()
         return self.observations.votes.compactMap { position in
             let write: ReplicaCommand

@@ -72,6 +72,8 @@ package struct ReplicaOperation: Sendable {
     var ruins: [ReplicaToken]?
     /// What was seen last where too many servers had lost their copy.
     var gaps: [Observations.Gap]?
+    /// By position, what a load has touched and may not return.
+    var touched: [Int: Observations.Seen] = [:]
     /// Positions asked first by a load.
     var askedFirst: Positions = []
     private var call = ReplicaCall(number: 0)
@@ -177,7 +179,7 @@ package struct ReplicaOperation: Sendable {
         if case .finished = self.phase { return [] }
         self.phase = .finished
         self.pending = []
-        return [.finish(outcome)]
+        return self.touched.isEmpty ? [.finish(outcome)] : self.restoreLifetimes(outcome) + [.finish(outcome)]
     }
 
     /// Ends without an answer that holds: too few servers, too many tries, or no time left.

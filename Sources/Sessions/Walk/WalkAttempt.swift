@@ -18,6 +18,8 @@ package struct WalkAttempt: Sendable {
         case list(source: Int)
         /// Ask this server anything, on this connection only. Report back by `confirmed`.
         case confirm(source: Int, on: ConnectionIdentity)
+        /// Ask this server for its marker, on this connection only. Report back by `forgetting`.
+        case confirmForgetting(server: Int, on: ConnectionIdentity)
         /// Add the marker, on this connection only. Report back by `marked`.
         case mark(on: ConnectionIdentity)
         case finish(Result)
@@ -36,6 +38,7 @@ package struct WalkAttempt: Sendable {
         case leasing(sources: [Int])
         case listing(sources: ArraySlice<Int>)
         case confirming(sources: ArraySlice<Int>)
+        case confirmingLoss(servers: ArraySlice<Int>)
         case marking
         case finished
     }
@@ -88,17 +91,20 @@ package struct WalkAttempt: Sendable {
             self.phase = .waiting
             return .pause
         }
-        return self.next(sources[...])
+        return self.next(sources[...], conditions)
     }
 
-    /// - Parameter isDone: whether all keys were listed, and every session that belongs on the server was chosen anew, is
-    ///   none any more, or is beyond repair.
-    package mutating func listed(isDone: Bool, _ conditions: [ServerCondition]) -> Step {
+    /// - Parameters:
+    ///   - isDone: whether all keys were listed, and every session that belongs on the server was chosen anew, is none any
+    ///     more, or is beyond repair.
+    ///   - lost: how many were beyond repair.
+    package mutating func listed(isDone: Bool, lost: Int, _ conditions: [ServerCondition]) -> Step {
         guard case .listing(let sources) = self.phase, let source = sources.first else { return .finish(.interrupted) }
         guard self.isUnderWay(conditions) else { return self.finish(.overtaken) }
         guard isDone, case .complete(let connection) = self.sourceConditions[source] else {
             return self.finish(.interrupted)
         }
+        if lost > 0 { self.acceptsLoss = true }
         self.phase = .confirming(sources: sources)
         return .confirm(source: source, on: connection)
     }
@@ -109,17 +115,39 @@ package struct WalkAttempt: Sendable {
         guard case .confirming(let sources) = self.phase else { return .finish(.interrupted) }
         guard self.isUnderWay(conditions) else { return self.finish(.overtaken) }
         guard isAlive else { return self.finish(.interrupted) }
-        return self.next(sources.dropFirst())
+        return self.next(sources.dropFirst(), conditions)
+    }
+
+    /// What this gateway took for lost as another server had forgotten too may be known by that one: another gateway may
+    /// have filled it meanwhile. Its marker is missing still: then it was missing all the time.
+    package mutating func forgetting(isConfirmed: Bool, _ conditions: [ServerCondition]) -> Step {
+        guard case .confirmingLoss(let servers) = self.phase else { return .finish(.interrupted) }
+        guard self.isUnderWay(conditions) else { return self.finish(.overtaken) }
+        guard isConfirmed else { return self.finish(.interrupted) }
+        return self.confirmLoss(servers.dropFirst())
     }
 
     package mutating func marked(isThere: Bool) -> Step {
         self.finish(isThere ? .complete : .interrupted)
     }
 
-    private mutating func next(_ sources: ArraySlice<Int>) -> Step {
-        guard let source = sources.first else { return self.mark() }
-        self.phase = .listing(sources: sources)
-        return .list(source: source)
+    private mutating func next(_ sources: ArraySlice<Int>, _ conditions: [ServerCondition]) -> Step {
+        if let source = sources.first {
+            self.phase = .listing(sources: sources)
+            return .list(source: source)
+        }
+        // A sole holder's loss is nobody else's knowledge.
+        guard self.acceptsLoss, self.redundancy > 1 else { return self.mark() }
+        guard conditions == self.sourceConditions else { return self.finish(.interrupted) }
+        return self.confirmLoss(conditions.indices.filter { $0 != self.server && conditions[$0].isIncomplete }[...])
+    }
+
+    private mutating func confirmLoss(_ servers: ArraySlice<Int>) -> Step {
+        guard let server = servers.first, case .incomplete(let connection) = self.sourceConditions[server] else {
+            return self.mark()
+        }
+        self.phase = .confirmingLoss(servers: servers)
+        return .confirmForgetting(server: server, on: connection)
     }
 
     private mutating func mark() -> Step {

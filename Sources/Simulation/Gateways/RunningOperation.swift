@@ -25,6 +25,10 @@ final class RunningOperation {
     var isExecuting = false
     /// What is still to be done: an answer may come while an earlier step is being executed.
     var steps: [ReplicaStep] = []
+    /// Servers that it did not hear, or that refused a write, by position.
+    var missed: Positions = []
+    /// Positions of the copies whose expiry it slid.
+    var slid: Positions = []
     /// When it first sent a record by a slow ballot.
     var accepted: EventQueue.Time?
     /// For the mistakes that look at what the machine has seen.

@@ -23,6 +23,7 @@ extension SimulatedWorld {
             began: self.now
         )
         self.figures.operations += 1
+        self.sessions[session].running.append(operation)
         self.note(session, "g\(gateway) \(operation.name) begins")
         self.schedule(.deadline(operation), in: timeout + 1_000)
         self.advance(operation) { $0.start(&$1) }
@@ -43,7 +44,7 @@ extension SimulatedWorld {
         for (position, server) in operation.servers.enumerated() {
             if self.gateways[operation.gateway].links[server].state != .up { heldDown.insert(position) }
         }
-        if !heldDown.isEmpty { self.missed(heldDown, of: operation.session) }
+        if !heldDown.isEmpty { self.missed(heldDown, by: operation) }
         return SimulatedSurroundings(
             heldDown: heldDown,
             mayAcknowledge: self.now - operation.began < self.weather.longestOperation,
@@ -92,14 +93,12 @@ extension SimulatedWorld {
         let link = self.gateways[operation.gateway].links[server]
         let isHere = command.connection.map { $0.number == link.connection } ?? true
         guard link.state == .up, isHere || self.ignoresConnection(of: command) else {
-            if case .restoreLifetime = command { return }
             self.deliver(.failed, from: position, call: call, operation)
             return
         }
-        let isAwaited = if case .restoreLifetime = command { false } else { true }
         let message = Message(
             .replica(command),
-            for: isAwaited ? .operation(operation, call, position: position) : .nobody,
+            for: .operation(operation, call, position: position),
             session: operation.session,
             gateway: operation.gateway,
             gatewayLife: operation.gatewayLife,
@@ -114,7 +113,7 @@ extension SimulatedWorld {
     func deliver(_ answer: ReplicaAnswer, from position: Int, call: ReplicaCall, _ operation: RunningOperation) {
         guard !operation.isOver else { return }
         switch answer {
-        case .failed, .refused, .declined: self.missed([position], of: operation.session)
+        case .failed, .refused, .declined: self.missed([position], by: operation)
         case .copy, .absent, .corrupt, .stored: break
         }
         guard self.mistake == nil else {
@@ -129,7 +128,9 @@ extension SimulatedWorld {
         operation.isOver = true
         let outcome = self.mistake == nil ? outcome : self.falsified(outcome, operation)
         self.note(operation.session, "g\(operation.gateway) \(operation.name) ends: \(outcome.name)")
+        self.sessions[operation.session].running.removeAll { $0 === operation }
         self.settleLosses(of: operation, outcome)
+        self.settleSlides(of: operation, outcome)
         switch operation.purpose {
         case .load(let request, let beginning, let mustHaveExpired):
             self.loaded(request, beginning, outcome, mustHaveExpired: mustHaveExpired, began: operation.began)

@@ -13,6 +13,8 @@ final class WalkRun {
     var left: [Int] = []
     var running = 0
     var failures = 0
+    /// Beyond repair.
+    var lost = 0
 
     init(_ attempt: WalkAttempt, gateway: Int, gatewayLife: Int, server: Int, connection: UInt64) {
         self.attempt = attempt
@@ -73,7 +75,7 @@ extension SimulatedWorld {
             self.note(-1, "g\(run.gateway) walks for s\(run.server), and lists s\(source)")
             if self.mistake == .copySync {
                 self.copyNewest(to: run.server, from: source)
-                self.go(run, run.attempt.listed(isDone: true, self.conditions(run.gateway)))
+                self.go(run, run.attempt.listed(isDone: true, lost: 0, self.conditions(run.gateway)))
                 return
             }
             self.list(source, run)
@@ -85,6 +87,13 @@ extension SimulatedWorld {
                 self.send(.marker, to: source, run)
             } else {
                 self.go(run, run.attempt.confirmed(isAlive: false, self.conditions(run.gateway)))
+            }
+        case .confirmForgetting(let server, let connection):
+            let link = self.gateways[run.gateway].links[server]
+            if link.state == .up, link.connection == connection.number {
+                self.send(.marker, to: server, run)
+            } else {
+                self.answered(run, nil)
             }
         case .mark:
             self.note(-1, "g\(run.gateway) marks s\(run.server)\(run.attempt.acceptsLoss ? ", as it is" : "")")
@@ -166,9 +175,13 @@ extension SimulatedWorld {
             }
             self.chooseNext(run)
         case (.list, _):
-            self.go(run, run.attempt.listed(isDone: false, conditions))
+            self.go(run, run.attempt.listed(isDone: false, lost: 0, conditions))
         case (.confirm, _):
             self.go(run, run.attempt.confirmed(isAlive: answer != nil, conditions))
+        case (.confirmForgetting, .marker(let isThere)):
+            self.go(run, run.attempt.forgetting(isConfirmed: !isThere, conditions))
+        case (.confirmForgetting, _):
+            self.go(run, run.attempt.forgetting(isConfirmed: false, conditions))
         case (.mark, .added):
             let link = self.gateways[run.gateway].links[run.server]
             if link.state == .up, link.connection == run.connection {
@@ -191,7 +204,9 @@ extension SimulatedWorld {
             self.chooseAnew(session, run, attempt: 1)
         }
         guard run.running == 0, run.left.isEmpty, case .list = run.step else { return }
-        self.go(run, run.attempt.listed(isDone: run.failures == 0, self.conditions(run.gateway)))
+        let lost = run.lost
+        run.lost = 0
+        self.go(run, run.attempt.listed(isDone: run.failures == 0, lost: lost, self.conditions(run.gateway)))
     }
 
     private func chooseAnew(_ session: Int, _ run: WalkRun, attempt: Int) {
@@ -207,8 +222,11 @@ extension SimulatedWorld {
     func choseAnew(_ session: Int, _ run: WalkRun, attempt: Int, _ outcome: ReplicaOutcome) {
         guard self.isCurrent(run) else { return }
         switch outcome {
-        case .chosen, .none, .destroyed, .beyondRepair:
+        case .chosen, .none, .destroyed:
             run.running -= 1
+        case .beyondRepair:
+            run.running -= 1
+            run.lost += 1
         case .discarded, .unknown, .unavailable, .degraded:
             if attempt < 3, self.gateways[run.gateway].links[run.server].state == .up {
                 self.chooseAnew(session, run, attempt: attempt + 1)

@@ -5,8 +5,9 @@ import Sessions
 /// that jumped) is a failure of that server for this session, and one that nobody is told of: until the session was
 /// chosen anew, whoever hears of too few others takes its silence for a vote.
 ///
-/// So from the loss until then, every server of the session that gives no answer, or refuses a write as another one came
-/// first, counts as failed for it too, as does one that has forgotten. With r of them nothing is promised any more.
+/// So from the loss until then, every server of the session that gives no answer to an operation, or refuses a write as
+/// another one came first, counts as failed for it too, as does one that has forgotten: also to operations that were
+/// under way when the item was lost, or when the session was chosen anew. With r of them nothing is promised any more.
 struct ItemLosses {
     /// Servers that lost an item of the session, by position.
     var lost: Positions = []
@@ -14,6 +15,8 @@ struct ItemLosses {
     var missed: Positions = []
     /// When the last one was lost.
     var time: EventQueue.Time = 0
+    /// When the session was chosen anew since.
+    var repaired: EventQueue.Time?
 
     var isEmpty: Bool { self.lost.isEmpty }
 }
@@ -21,14 +24,21 @@ struct ItemLosses {
 extension SimulatedWorld {
     func lost(_ session: Int, on server: Int) {
         guard let position = self.sessions[session].servers.firstIndex(of: server) else { return }
+        self.forgetEnded(session)
         self.sessions[session].losses.lost.insert(position)
         self.sessions[session].losses.time = self.now
+        self.sessions[session].losses.repaired = nil
+        for operation in self.sessions[session].running {
+            self.sessions[session].losses.missed = self.sessions[session].losses.missed.union(operation.missed)
+        }
         self.countLosses(of: session)
     }
 
-    func missed(_ positions: Positions, of session: Int) {
+    func missed(_ positions: Positions, by operation: RunningOperation) {
+        operation.missed = operation.missed.union(positions)
+        let session = operation.session
         guard !self.sessions[session].losses.isEmpty else { return }
-        self.sessions[session].losses.missed = self.sessions[session].losses.missed.union(positions)
+        self.sessions[session].losses.missed = self.sessions[session].losses.missed.union(operation.missed)
         self.countLosses(of: session)
     }
 
@@ -42,13 +52,28 @@ extension SimulatedWorld {
         if failed.count >= known.set.redundancy { self.exempt(session) }
     }
 
-    /// Whether an operation that began after the last loss has had the session chosen anew.
+    private func forgetEnded(_ session: Int) {
+        self.sessions[session].running.removeAll {
+            $0.isOver || self.gateways[$0.gateway].life != $0.gatewayLife
+        }
+    }
+
+    /// Whether an operation that began after the last loss has had the session chosen anew, and none is left that began
+    /// before that.
     func settleLosses(of operation: RunningOperation, _ outcome: ReplicaOutcome) {
-        let losses = self.sessions[operation.session].losses
-        guard !losses.isEmpty, operation.began > losses.time, operation.accepted != nil else { return }
-        switch outcome {
-        case .chosen, .destroyed: self.sessions[operation.session].losses = ItemLosses()
-        case .none, .discarded, .unknown, .unavailable, .degraded, .beyondRepair: break
+        let session = operation.session
+        let losses = self.sessions[session].losses
+        guard !losses.isEmpty else { return }
+        if operation.began > losses.time, operation.accepted != nil, losses.repaired == nil {
+            switch outcome {
+            case .chosen, .destroyed: self.sessions[session].losses.repaired = self.now
+            case .none, .discarded, .unknown, .unavailable, .degraded, .beyondRepair: break
+            }
+        }
+        guard let repaired = self.sessions[session].losses.repaired else { return }
+        self.forgetEnded(session)
+        if !self.sessions[session].running.contains(where: { $0.began <= repaired }) {
+            self.sessions[session].losses = ItemLosses()
         }
     }
 
@@ -57,5 +82,22 @@ extension SimulatedWorld {
         self.note(session, "more has failed than the promises allow")
         self.figures.exempt += 1
         self.checker.exempt(self.sessions[session].number)
+    }
+
+    // MARK: Slides that nobody heard of
+
+    /// The other bounded exception: a load slides what it reads, before it can know whether that is the session or what
+    /// was left of it. Where it is the latter, the load puts the time back; one that cannot (its gateway crashed, the
+    /// server fell silent) leaves a copy that may outlive the tombstone, or the copies that followed it. Nothing is
+    /// promised of a session that is read from such a copy after its own time.
+    func settleSlides(of operation: RunningOperation, _ outcome: ReplicaOutcome) {
+        guard self.profile.hasLongTimes, case .chosen(let loaded) = outcome else { return }
+        for position in operation.slid {
+            let server = operation.servers[position]
+            guard let item = self.servers[server].item(operation.session, at: self.now),
+                self.decoded(item.value, operation.session)?.accepted == loaded.record.accepted
+            else { continue }
+            self.servers[server].confirmSlide(operation.session)
+        }
     }
 }

@@ -70,7 +70,7 @@ extension ReplicaCommand {
         switch self {
         case .write(_, .compareAndSet(let token), _): token.connection
         case .write(_, .add(let connection), _): connection
-        case .read, .restoreLifetime: nil
+        case .read: nil
         }
     }
 }

@@ -14,6 +14,8 @@ struct SimulatedServer {
         var token: UInt64
         /// By the server's clock.
         var expires: EventQueue.Time
+        /// Likewise, but for the slides of loads that did not end well.
+        var expiresUnslid: EventQueue.Time
     }
 
     /// By session.
@@ -28,7 +30,7 @@ struct SimulatedServer {
     private var inbox: [Message] = []
     /// The marker: whether it was walked in its present life.
     var isComplete = true
-    var leaseExpires: EventQueue.Time = 0
+    var leaseExpires = EventQueue.Time.min
     /// What its clock is ahead of the time of the world.
     private(set) var clockLead: EventQueue.Time = 0
     /// How far it was set back so far: by so much longer may it keep what it has.
@@ -51,7 +53,7 @@ struct SimulatedServer {
         self.isUp = true
         self.life += 1
         self.lastToken = 0
-        self.leaseExpires = 0
+        self.leaseExpires = .min
     }
 
     mutating func freezeNow() -> Int {
@@ -95,8 +97,19 @@ struct SimulatedServer {
     mutating func put(_ session: Int, _ value: Value, seconds: Int, at time: EventQueue.Time) -> UInt64 {
         while self.items.count <= session { self.items.append(nil) }
         self.lastToken += 1
-        self.items[session] = Item(value: value, token: self.lastToken, expires: self.expiry(seconds, at: time))
+        self.items[session] = Item(
+            value: value,
+            token: self.lastToken,
+            expires: self.expiry(seconds, at: time),
+            expiresUnslid: self.expiry(seconds, at: time)
+        )
         return self.lastToken
+    }
+
+    /// The load that touched it has returned the session.
+    mutating func confirmSlide(_ session: Int) {
+        guard session < self.items.count, let expires = self.items[session]?.expires else { return }
+        self.items[session]?.expiresUnslid = expires
     }
 
     /// As memcached does it when memory is short.

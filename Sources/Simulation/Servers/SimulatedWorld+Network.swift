@@ -101,7 +101,10 @@ extension SimulatedWorld {
                 let isComplete = self.gateways[message.gateway].links[server].isComplete
                 return .absent(connection, isComplete: isComplete || self.mistake == .amnesiaVote)
             }
-            if touch { self.touch(session, server, seconds: self.weather.idleSeconds) }
+            if self.profile.hasLongTimes, item.expiresUnslid <= self.now + self.servers[server].clockLead {
+                self.exempt(session)
+            }
+            if touch { self.touch(message, seconds: self.weather.idleSeconds) }
             let token = ReplicaToken(value: item.token, connection: connection)
             guard let copy = self.decoded(item.value, session) else { return .corrupt(token) }
             let left = (item.expires - self.now - self.servers[server].clockLead) / 1_000_000
@@ -112,7 +115,7 @@ extension SimulatedWorld {
                 return .stored(ReplicaToken(value: item.token, connection: connection))
             }
             let copy = self.mistake == nil ? copy : self.falsified(copy)
-            self.note(session, "s\(server) keeps \(copy.name)")
+            self.note(session, "s\(server) keeps \(copy.name) \(lifetime) \(self.weather.idleSeconds)")
             let seconds = self.seconds(lifetime, of: copy.record, by: message.gateway)
             if case .idle = lifetime { self.sessions[session].slid = self.now }
             let token = self.servers[server].put(
@@ -125,16 +128,13 @@ extension SimulatedWorld {
                 self.servers[server].forget(session)
             }
             return .stored(ReplicaToken(value: token, connection: connection))
-        case .restoreLifetime(let seconds):
-            guard item != nil else { return .refused }
-            self.servers[server].touch(session, seconds: max(seconds ?? 0, CopyLifetime.promiseSeconds), at: self.now)
-            return .refused
         }
     }
 
-    private func touch(_ session: Int, _ server: Int, seconds: Int) {
-        self.servers[server].touch(session, seconds: seconds, at: self.now)
-        self.sessions[session].slid = self.now
+    private func touch(_ message: Message, seconds: Int) {
+        self.servers[message.server].touch(message.session, seconds: seconds, at: self.now)
+        self.sessions[message.session].slid = self.now
+        if case .operation(let operation, _, let position) = message.waiter { operation.slid.insert(position) }
     }
 
     private func mayWrite(

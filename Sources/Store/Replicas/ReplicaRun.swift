@@ -94,9 +94,6 @@ final class ReplicaRun {
         switch command {
         case .read(let touch):
             return (.get(self.memcachedKey, touch: touch ? self.pool.touch : nil), nil)
-        case .restoreLifetime(let seconds):
-            let expiry = self.pool.expiry(.promise(seconds: seconds), of: nil)
-            return (.get(self.memcachedKey, touch: expiry), nil)
         case .write(let copy, let condition, let lifetime):
             let value = self.encoded(copy)
             let expiry = self.pool.expiry(lifetime, of: copy.record)

@@ -66,16 +66,19 @@ package struct Walker: Sendable {
                 let isTaken = await self.takeLease(index, on: connection)
                 step = attempt.leaseAnswered(isTaken: isTaken, self.pool.conditions)
             case .list(let source):
-                let isDone = await self.walk(
+                let result = await self.walk(
                     index,
                     from: source,
                     on: connection,
                     unless: &remembered
                 )
-                step = attempt.listed(isDone: isDone, self.pool.conditions)
+                step = attempt.listed(isDone: result.isDone, lost: result.lost, self.pool.conditions)
             case .confirm(let source, let connection):
-                let isAlive = await self.answers(source, on: connection)
+                let isAlive = await self.marker(of: source, on: connection) != nil
                 step = attempt.confirmed(isAlive: isAlive, self.pool.conditions)
+            case .confirmForgetting(let other, let connection):
+                let isConfirmed = await self.marker(of: other, on: connection) == false
+                step = attempt.forgetting(isConfirmed: isConfirmed, self.pool.conditions)
             case .mark:
                 if attempt.acceptsLoss {
                     self.logger.warning(
@@ -105,13 +108,14 @@ package struct Walker: Sendable {
         }
     }
 
-    /// - Returns: whether all of one source's keys were listed and chosen anew where they belong on the server.
+    /// - Returns: whether all of one source's keys were listed and chosen anew where they belong on the server, and how
+    ///   many of them never can be.
     private func walk(
         _ index: Int,
         from source: Int,
         on connection: ConnectionNumber,
         unless remembered: inout Set<UInt64>
-    ) async -> Bool {
+    ) async -> (isDone: Bool, lost: Int) {
         let server = self.pool.servers[index]
         var count = 0
         var lost = 0
@@ -126,13 +130,13 @@ package struct Walker: Sendable {
                     guard result.left == 0, server.incompleteConnection == connection else { throw Interrupted() }
                 }
         } catch is Interrupted {
-            return false
+            return (false, lost)
         } catch {
             self.logger.warning(
                 "a server's keys could not be listed",
                 metadata: ["server": "\(address)", "error": "\(error)"]
             )
-            return false
+            return (false, lost)
         }
         self.logger.notice(
             "walked for a server that has forgotten",
@@ -140,7 +144,7 @@ package struct Walker: Sendable {
                 "server": "\(server.address)", "source": "\(address)", "sessions": "\(count)", "lost": "\(lost)",
             ]
         )
-        return true
+        return (true, lost)
     }
 
     private struct Interrupted: Error {}
@@ -218,10 +222,15 @@ package struct Walker: Sendable {
         }
     }
 
-    private func answers(_ index: Int, on connection: ConnectionIdentity) async -> Bool {
-        guard let marker = MemcachedKey(self.configuration.markerKey) else { return false }
+    /// - Returns: whether it is there; nil where the server does not say so on this connection.
+    private func marker(of index: Int, on connection: ConnectionIdentity) async -> Bool? {
+        guard let marker = MemcachedKey(self.configuration.markerKey) else { return nil }
         let connection = ConnectionNumber(rawValue: connection.number)
-        return await self.send(.get(marker, touch: nil), to: self.pool.servers[index], on: connection) != nil
+        switch await self.send(.get(marker, touch: nil), to: self.pool.servers[index], on: connection) {
+        case .hit: return true
+        case .miss: return false
+        default: return nil
+        }
     }
 
     private func takeLease(_ index: Int, on connection: ConnectionNumber) async -> Bool {

@@ -1,27 +1,11 @@
 @testable import Sessions
 
-/// A deliberate bug, to show that the checker finds what it is there for. Named as in `protocol.md` §5.
+/// A deliberate bug, to show that what is checked can fail. The simulation has them all.
 enum Mistake: Hashable, CaseIterable {
     /// Servers write without looking at the token.
     case plainSet
-    /// A server that came back empty votes "none".
-    case amnesiaVote
-    /// A token is used on a connection that has not seen it.
-    case tokenReuse
-    /// Promises are answered, not kept: accept without prepare.
-    case noPrepare
-    /// Slow ballots do not outrank the fast ones of their round.
-    case flatClass
-    /// A restarted server is called complete without a walk.
-    case noWalk
-    /// A restarted server gets the newest copy with its old ballot.
-    case copySync
     /// The walk does not wait until what was under way can no more be acknowledged.
     case noSettle
-    /// A destroyed session's item is deleted.
-    case deletedTombstone
-    /// A degraded write takes the ballot of an ordinary one.
-    case degradedFlat
 }
 
 /// One memcached, as far as one key is concerned: an item, a token per change, a life that ends with a crash.
@@ -74,7 +58,7 @@ struct ModelServer: Sendable {
         switch command {
         case .read(let touch):
             guard let item = self.item else {
-                return .absent(connection, isComplete: self.isComplete || mistakes.contains(.amnesiaVote))
+                return .absent(connection, isComplete: self.isComplete)
             }
             if touch { self.item?.secondsToLive = Self.idleSeconds }
             let token = ReplicaToken(value: item.token, connection: connection)
@@ -87,17 +71,7 @@ struct ModelServer: Sendable {
                 guard let item = self.item else { return .refused }
                 guard item.token == token.value || mistakes.contains(.plainSet) else { return .refused }
             }
-            if mistakes.contains(.noPrepare), copy.isPromisedElsewhere, let item = self.item {
-                return .stored(ReplicaToken(value: item.token, connection: connection))
-            }
-            self.put(Self.spoiled(copy, mistakes), secondsToLive: Self.seconds(lifetime))
-            let token = ReplicaToken(value: self.lastToken, connection: connection)
-            if mistakes.contains(.deletedTombstone), copy.record?.isTombstone == true, !copy.isPromisedElsewhere {
-                self.item = nil
-            }
-            return .stored(token)
-        case .restoreLifetime(let seconds):
-            self.item?.secondsToLive = seconds
+            self.put(copy, secondsToLive: Self.seconds(lifetime))
             return .stored(ReplicaToken(value: self.lastToken, connection: connection))
         }
     }
@@ -109,19 +83,5 @@ struct ModelServer: Sendable {
         case .promise(let seconds): seconds.map { max($0, 3_600) }
         case .tombstone: 86_400
         }
-    }
-
-    private static func spoiled(_ copy: ReplicaCopy, _ mistakes: Set<Mistake>) -> ReplicaCopy {
-        var copy = copy
-        if mistakes.contains(.flatClass) {
-            copy.promised.ballotClass = .fast
-            copy.record?.accepted.ballotClass = .fast
-        }
-        if mistakes.contains(.degradedFlat), let accepted = copy.record?.accepted, accepted.depth > 0 {
-            copy.record?.accepted.round = accepted.round + UInt32(accepted.depth)
-            copy.record?.accepted.depth = 0
-            copy.promised = max(copy.promised, copy.record?.accepted ?? .none)
-        }
-        return copy
     }
 }

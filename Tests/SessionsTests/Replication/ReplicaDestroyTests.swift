@@ -42,6 +42,24 @@ struct ReplicaDestroyTests {
         #expect(self.world.run(.destroy(identity: Self.end)) == .destroyed)
     }
 
+    /// Created while only one server was there, destroyed while that one is away: the others know of nothing, and a
+    /// quorum of them proves nothing about a record that had no quorum itself.
+    @Test mutating func aDegradedSessionOnAServerThatIsAwayStaysDestroyed() {
+        let proposal = self.world.proposal()
+        let created = self.world.run(.createDegraded(proposal: proposal), heldDown: [0, 1])
+        #expect(created == .degraded(proposal.identity))
+        #expect(self.world.run(.destroy(identity: Self.end), by: 1, heldDown: [2]) == .destroyed)
+        #expect(self.world.highestRecord?.isTombstone == true)
+        #expect(self.world.run(.load, by: 2) == Ending.none)
+        #expect(self.world.run(.load, by: 2, heldDown: [0]) == Ending.none)
+    }
+
+    @Test mutating func ofTwoServersOneAloneDoesNotKnowThatThereIsNothing() {
+        self.world = ReplicaWorld(ReplicaLayout(redundancy: 2, servers: 2, placement: 5))
+        #expect(self.world.run(.destroy(identity: Self.end), heldDown: [1]) == .unknown)
+        #expect(self.world.run(.destroy(identity: Self.end)) == .destroyed)
+    }
+
     @Test mutating func withTwoServersAwayADestroyIsNeverAcknowledged() {
         _ = self.world.seedSession()
         #expect(self.world.run(.destroy(identity: Self.end), heldDown: [1, 2]) == .unknown)

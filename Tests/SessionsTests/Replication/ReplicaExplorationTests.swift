@@ -1,3 +1,4 @@
+import HistoryChecker
 import Testing
 
 @testable import Sessions

@@ -1,3 +1,5 @@
+import HistoryChecker
+
 @testable import Sessions
 
 /// Plays a small case in every order in which its commands can arrive, with a bounded number of faults anywhere.
@@ -16,7 +18,7 @@ struct ReplicaExplorer {
     private(set) var events = 0
     /// Plays given up.
     private(set) var cut = 0
-    private(set) var violations: [(play: [ReplicaWorld.Event], violation: SessionHistory.Violation)] = []
+    private(set) var violations: [(play: [ReplicaWorld.Event], violation: Violation)] = []
 
     init(faults: Int, maximumTries: Int) {
         self.faults = faults
@@ -52,7 +54,7 @@ struct ReplicaExplorer {
             let isEnd = next.active.count < world.active.count
             if next.active.contains(where: { next.running[$0].operation.tries > self.maximumTries }) {
                 self.cut += 1
-                self.violations += next.history.violations(last: nil).map { (play + [event], $0) }
+                self.violations += next.checker.violations.map { (play + [event], $0) }
             } else {
                 self.explore(
                     next,
@@ -108,8 +110,8 @@ struct ReplicaExplorer {
             default:
                 troubles.append("it cannot be loaded without \(Array(away))")
             }
-            self.violations += world.history.violations(last: world.highestRecord).map { (play, $0) }
-            self.violations += troubles.map { (play, .init(promise: .itGoesOnWhenFaultsStop, story: $0)) }
+            for trouble in troubles { world.fail(trouble) }
+            self.violations += world.checker.violations.map { (play, $0) }
         }
     }
 

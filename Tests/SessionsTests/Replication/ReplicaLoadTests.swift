@@ -64,7 +64,7 @@ struct ReplicaLoadTests {
 
     @Test mutating func whereNoServerHasItThereIsNone() {
         let load = self.world.start(.load)
-        #expect(self.world.runToEnd(load) == (1, 2))
+        #expect(self.world.runToEnd(load) == (2, 3))
         #expect(self.world.ending(of: load) == Ending.none)
     }
 
@@ -276,6 +276,33 @@ struct ReplicaLoadTests {
         #expect(self.world.running[load].restores == 2)
         #expect(self.world.servers[0].item?.secondsToLive == 86_400)
         #expect(self.world.servers[1].item?.secondsToLive == 86_400)
+    }
+
+    /// A stub whose time a load has cut short is replaced before the load puts that back: the record lives no longer than
+    /// it should, or it would be read again when those that follow it have expired.
+    @Test mutating func aRecordThatTookTheStubsPlaceDoesNotGetItsLongLife() throws {
+        let record = self.world.seedSession()
+        let stub = ReplicaCopy(promised: Ballot(round: 1, ballotClass: .slow, attempt: 9), record: nil)
+        self.world.withServer(0) { $0.put(stub, secondsToLive: 3_600) }
+        var moved = record
+        moved.holders = [1, 2]
+        for position in 1...2 { self.world.withServer(position) { $0.put(ReplicaCopy(accepted: moved)) } }
+        let load = self.world.start(.load)
+        self.world.deliver(load, to: 0)
+        self.world.withServer(0) { $0.put(ReplicaCopy(accepted: record), secondsToLive: 100) }
+        self.world.runToEnd(load)
+        #expect(self.world.ending(of: load) == .chosen(record.identity))
+        #expect(self.world.running[load].restores == 1)
+        #expect(self.world.servers[0].item?.secondsToLive == 100)
+    }
+
+    /// The two copies are not at home, and the first one was evicted.
+    @Test mutating func oneEvictedCopyDoesNotHideTheOther() {
+        self.world.seedOn([0, 2])
+        self.world.withServer(0) { $0.forgetItem() }
+        let load = self.world.start(.load)
+        self.world.runToEnd(load)
+        #expect(self.world.ending(of: load) == .chosen(WriteIdentity(version: 1, writer: 7)))
     }
 
     @Test mutating func aTombstoneBesideALivingCopyIsWrittenAnewWithItsFullTime() throws {

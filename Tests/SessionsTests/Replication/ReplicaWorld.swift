@@ -1,3 +1,4 @@
+import HistoryChecker
 import NIOCore
 
 @testable import Sessions
@@ -52,10 +53,9 @@ struct ReplicaWorld: Sendable {
 
     struct Running: Sendable {
         enum Role: Sendable {
-            case read
-            /// The place in the history.
-            case write(Int)
-            case destruction(Int)
+            case read(HistoryChecker.Beginning)
+            case write(HistoryChecker.WriteNumber)
+            case destruction
             case repair
             case walk(server: Int, life: Int)
         }
@@ -64,7 +64,6 @@ struct ReplicaWorld: Sendable {
         var surroundings: ModelSurroundings
         var gateway: Int
         var role: Role
-        var began: Int
         var isBackingOff = false
         var outcome: ReplicaOutcome?
         var commandsSent = 0
@@ -103,8 +102,9 @@ struct ReplicaWorld: Sendable {
     private(set) var messages: [Message] = []
     /// Commands that were given up and may still arrive.
     private(set) var strays: [Message] = []
-    private(set) var history = SessionHistory()
-    private(set) var now = 0
+    private(set) var checker = HistoryChecker()
+    private let session: HistoryChecker.SessionNumber
+    private var numbers: [WriteIdentity: HistoryChecker.WriteNumber] = [:]
     private let seed: UInt64
     private var connections: [[ConnectionIdentity]]
     private var lastConnection: UInt64 = 0
@@ -115,6 +115,7 @@ struct ReplicaWorld: Sendable {
         self.seed = seed
         self.mistakes = mistakes
         self.servers = Array(repeating: ModelServer(), count: set.count)
+        self.session = self.checker.newSession()
         self.connections = []
         for _ in 0..<gateways {
             self.connections.append((0..<set.count).map { _ in self.newConnection() })
@@ -136,15 +137,7 @@ struct ReplicaWorld: Sendable {
         for position in record.holders {
             self.servers[position].put(ReplicaCopy(accepted: record))
         }
-        self.history.writes.append(
-            SessionHistory.Write(
-                identity: record.identity,
-                base: nil,
-                began: self.tick(),
-                ended: self.tick(),
-                verdict: .acknowledged
-            )
-        )
+        self.checker.writeEnded(self.number(of: record), .acknowledged)
         return record
     }
 
@@ -167,6 +160,10 @@ struct ReplicaWorld: Sendable {
         ByteBuffer(integer: identity.version)
     }
 
+    mutating func fail(_ story: String) {
+        self.checker.failedInPeace(self.session, story)
+    }
+
     // MARK: Operations
 
     /// - Returns: the place in `running`.
@@ -184,24 +181,16 @@ struct ReplicaWorld: Sendable {
             now: 1,
             chance: SplitMix(seed: self.seed &* 1_000_003 &+ UInt64(index))
         )
-        let began = self.tick()
         let role: Running.Role
         switch goal {
         case .load:
-            role = .read
+            role = .read(self.checker.readBegan(self.session))
         case .save(_, let proposal), .create(let proposal), .saveDegraded(_, let proposal),
             .createDegraded(let proposal):
-            if let known = self.history.writes.firstIndex(where: { $0.identity == proposal.identity }) {
-                role = .write(known)
-            } else {
-                role = .write(self.history.writes.count)
-                self.history.writes.append(
-                    SessionHistory.Write(identity: proposal.identity, base: proposal.base, began: began)
-                )
-            }
+            role = .write(self.number(of: proposal))
         case .destroy:
-            role = .destruction(self.history.destructions.count)
-            self.history.destructions.append(SessionHistory.Destruction(began: began))
+            role = .destruction
+            self.checker.destructionBegan(self.session)
         case .keep:
             role = server.map { .walk(server: $0, life: self.servers[$0].life) } ?? .repair
         }
@@ -210,14 +199,20 @@ struct ReplicaWorld: Sendable {
                 operation: ReplicaOperation(goal, on: self.set),
                 surroundings: surroundings,
                 gateway: gateway,
-                role: role,
-                began: began
+                role: role
             )
         )
         self.active.append(index)
         let steps = self.running[index].start()
         self.take(steps, index)
         return index
+    }
+
+    private mutating func number(of record: SessionRecord) -> HistoryChecker.WriteNumber {
+        if let known = self.numbers[record.identity] { return known }
+        let number = self.checker.writeBegan(self.session, base: record.base.flatMap { self.numbers[$0] })
+        self.numbers[record.identity] = number
+        return number
     }
 
     func outcome(of index: Int) -> ReplicaOutcome? { self.running[index].outcome }
@@ -229,7 +224,6 @@ struct ReplicaWorld: Sendable {
     // MARK: Events
 
     mutating func perform(_ event: Event) {
-        self.now += 1
         switch event {
         case .message(let key, let delivery):
             guard let place = self.messages.firstIndex(where: { $0.key == key }) else { return }
@@ -313,12 +307,12 @@ struct ReplicaWorld: Sendable {
             connection: connection,
             life: self.servers[position].life
         )
-        if case .restoreLifetime = command {
+        if call == .unawaited {
             self.running[index].restores += 1
             _ = self.arrive(message)
             return
         }
-        if let seen = command.connection, seen != connection, !self.mistakes.contains(.tokenReuse) {
+        if let seen = command.connection, seen != connection {
             // Refused before it is sent: no life has this number.
             message.life = 0
         }
@@ -328,14 +322,6 @@ struct ReplicaWorld: Sendable {
 
     private mutating func crash(_ position: Int) {
         self.servers[position].crash()
-        if self.mistakes.contains(.noWalk) { self.servers[position].isComplete = true }
-        if self.mistakes.contains(.copySync) {
-            let copies = self.servers.compactMap { $0.item?.copy }.filter { $0.record != nil }
-            if let newest = copies.max(by: { $0.accepted < $1.accepted }), let record = newest.record {
-                self.servers[position].put(ReplicaCopy(accepted: record))
-            }
-            self.servers[position].isComplete = true
-        }
         for gateway in self.connections.indices {
             self.connections[gateway][position] = self.newConnection()
         }
@@ -359,30 +345,22 @@ struct ReplicaWorld: Sendable {
         self.active.removeAll { $0 == index }
         // Commands that nobody waits for any more may arrive all the same.
         self.giveUpMessages { $0.key.operation == index }
-        let ended = self.tick()
         switch (self.running[index].role, outcome) {
-        case (.read, .chosen(let loaded)):
-            self.history.reads.append(
-                SessionHistory.Read(
-                    began: self.running[index].began,
-                    ended: ended,
-                    identity: loaded.record.identity,
-                    isIntact: loaded.record.payload == Self.payload(of: loaded.record.identity)
-                )
-            )
-        case (.read, .none):
-            self.history.reads.append(
-                SessionHistory.Read(began: self.running[index].began, ended: ended, identity: nil)
-            )
-        case (.write(let place), .chosen):
-            self.history.writes[place].verdict = .acknowledged
-            self.history.writes[place].ended = ended
-        case (.write(let place), .discarded):
-            self.history.writes[place].verdict = .discarded
-            self.history.writes[place].ended = ended
-        case (.destruction(let place), .destroyed):
-            self.history.destructions[place].isAcknowledged = true
-            self.history.destructions[place].ended = ended
+        case (.read(let beginning), .chosen(let loaded)):
+            let record = loaded.record
+            if let number = self.numbers[record.identity], record.payload == Self.payload(of: record.identity) {
+                self.checker.readEnded(beginning, number)
+            } else {
+                self.checker.readWasCorrupt(beginning)
+            }
+        case (.read(let beginning), .none):
+            self.checker.readEndedWithNothing(beginning)
+        case (.write(let number), .chosen):
+            self.checker.writeEnded(number, .acknowledged)
+        case (.write(let number), .discarded):
+            self.checker.writeEnded(number, .discarded)
+        case (.destruction, .destroyed):
+            self.checker.destructionWasAcknowledged(self.session)
         case (.walk(let position, let life), .chosen), (.walk(let position, let life), .none):
             if self.servers[position].life == life { self.servers[position].isComplete = true }
         default:
@@ -401,10 +379,6 @@ struct ReplicaWorld: Sendable {
         return ConnectionIdentity(number: self.lastConnection)
     }
 
-    private mutating func tick() -> Int {
-        self.now += 1
-        return self.now
-    }
 }
 
 extension ReplicaCommand {
@@ -413,7 +387,7 @@ extension ReplicaCommand {
         switch self {
         case .write(_, .compareAndSet(let token), _): token.connection
         case .write(_, .add(let connection), _): connection
-        case .read, .restoreLifetime: nil
+        case .read: nil
         }
     }
 }

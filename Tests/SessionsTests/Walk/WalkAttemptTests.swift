@@ -16,12 +16,12 @@ struct WalkAttemptTests {
         #expect(self.attempt.waited(Self.conditions) == .takeLease)
         #expect(self.attempt.leaseAnswered(isTaken: true, Self.conditions) == .list(source: 0))
         #expect(
-            self.attempt.listed(isDone: true, Self.conditions)
+            self.attempt.listed(isDone: true, lost: 0, Self.conditions)
                 == .confirm(source: 0, on: ConnectionIdentity(number: 1))
         )
         #expect(self.attempt.confirmed(isAlive: true, Self.conditions) == .list(source: 2))
         #expect(
-            self.attempt.listed(isDone: true, Self.conditions)
+            self.attempt.listed(isDone: true, lost: 0, Self.conditions)
                 == .confirm(source: 2, on: ConnectionIdentity(number: 3))
         )
         #expect(self.attempt.confirmed(isAlive: true, Self.conditions) == .mark(on: Self.connection))
@@ -34,7 +34,7 @@ struct WalkAttemptTests {
     @Test mutating func aSourceThatRestartedWhileItWasListedDoesNotCount() {
         _ = self.attempt.waited(Self.conditions)
         _ = self.attempt.leaseAnswered(isTaken: true, Self.conditions)
-        _ = self.attempt.listed(isDone: true, Self.conditions)
+        _ = self.attempt.listed(isDone: true, lost: 0, Self.conditions)
         #expect(self.attempt.confirmed(isAlive: false, Self.conditions) == .finish(.interrupted))
     }
 
@@ -47,7 +47,7 @@ struct WalkAttemptTests {
     @Test mutating func aSessionThatCouldNotBeChosenAnewFailsTheAttempt() {
         _ = self.attempt.waited(Self.conditions)
         _ = self.attempt.leaseAnswered(isTaken: true, Self.conditions)
-        #expect(self.attempt.listed(isDone: false, Self.conditions) == .finish(.interrupted))
+        #expect(self.attempt.listed(isDone: false, lost: 0, Self.conditions) == .finish(.interrupted))
     }
 
     @Test(arguments: [
@@ -66,27 +66,48 @@ struct WalkAttemptTests {
             }
             _ = attempt.leaseAnswered(isTaken: true, Self.conditions)
             if answers == 1 {
-                #expect(attempt.listed(isDone: true, changed) == .finish(.overtaken))
+                #expect(attempt.listed(isDone: true, lost: 0, changed) == .finish(.overtaken))
                 continue
             }
-            _ = attempt.listed(isDone: true, Self.conditions)
+            _ = attempt.listed(isDone: true, lost: 0, Self.conditions)
             #expect(attempt.confirmed(isAlive: true, changed) == .finish(.overtaken))
         }
     }
 
     @Test mutating func whereTooManyHaveForgottenWhatIsLeftIsWalkedAndTheLossAccepted() {
-        let conditions = [ServerCondition.incomplete(ConnectionIdentity(number: 1)), .incomplete(Self.connection)]
-        var attempt = WalkAttempt(for: 0, on: ConnectionIdentity(number: 1), redundancy: 2)
-        #expect(attempt.waited(conditions) == .takeLease)
-        #expect(attempt.acceptsLoss)
-        #expect(attempt.leaseAnswered(isTaken: true, conditions) == .mark(on: ConnectionIdentity(number: 1)))
-        #expect(self.attempt.waited(conditions) == .pause)
-        #expect(attempt.marked(isThere: false) == .finish(.interrupted))
-
-        // In a larger pool others may know what only this one and they should.
-        let others = Self.conditions + [.incomplete(ConnectionIdentity(number: 4))]
-        #expect(self.attempt.waited(others) == .takeLease)
+        let conditions = Self.conditions + [.incomplete(ConnectionIdentity(number: 4))]
+        #expect(self.attempt.waited(conditions) == .takeLease)
         #expect(self.attempt.acceptsLoss)
-        #expect(self.attempt.leaseAnswered(isTaken: true, others) == .list(source: 0))
+        #expect(self.attempt.leaseAnswered(isTaken: true, conditions) == .list(source: 0))
+        _ = self.attempt.listed(isDone: true, lost: 0, conditions)
+        _ = self.attempt.confirmed(isAlive: true, conditions)
+        _ = self.attempt.listed(isDone: true, lost: 1, conditions)
+        let forgetting = WalkAttempt.Step.confirmForgetting(server: 3, on: ConnectionIdentity(number: 4))
+        #expect(self.attempt.confirmed(isAlive: true, conditions) == forgetting)
+        var other = self.attempt
+        #expect(self.attempt.forgetting(isConfirmed: true, conditions) == .mark(on: Self.connection))
+        // Another gateway has filled it, and this one had not heard of that.
+        #expect(other.forgetting(isConfirmed: false, conditions) == .finish(.interrupted))
+    }
+
+    @Test mutating func aLossIsNotAcceptedOnceTheConditionsHaveChanged() {
+        _ = self.attempt.waited(Self.conditions)
+        _ = self.attempt.leaseAnswered(isTaken: true, Self.conditions)
+        _ = self.attempt.listed(isDone: true, lost: 1, Self.conditions)
+        #expect(self.attempt.acceptsLoss)
+        _ = self.attempt.confirmed(isAlive: true, Self.conditions)
+        _ = self.attempt.listed(isDone: true, lost: 0, Self.conditions)
+        var changed = Self.conditions
+        changed[0] = .complete(ConnectionIdentity(number: 8))
+        #expect(self.attempt.confirmed(isAlive: true, changed) == .finish(.interrupted))
+    }
+
+    @Test func aSoleHolderIsMarkedAtOnce() {
+        let conditions = [ServerCondition.incomplete(Self.connection), .down]
+        var attempt = WalkAttempt(for: 0, on: Self.connection, redundancy: 1)
+        _ = attempt.waited(conditions)
+        #expect(attempt.leaseAnswered(isTaken: true, conditions) == .mark(on: Self.connection))
+        #expect(attempt.acceptsLoss)
+        #expect(attempt.marked(isThere: false) == .finish(.interrupted))
     }
 }
