@@ -43,15 +43,17 @@ package struct MemcachedKeyDump: Sendable {
 
     /// Calls `body` with the keys that begin with `prefix`, in batches, each key once.
     ///
+    /// - Parameter body: gets a batch, and the share of all keys, about, that have had their turn when it is done.
     /// - Throws: what `body` throws; else `MemcachedError`: `.connectFailed`, `.connectionClosed` (the list is incomplete),
     ///   `.timedOut`, `.busy`, `.unusableServer` (the server's crawler is off), `.outOfStep`, `.cancelled`, `.queueFull`
     ///   (more keys than 65,536 parts hold).
     package func forEachBatch(
         withPrefix prefix: some Collection<UInt8>,
-        _ body: ([MemcachedKey]) async throws -> Void
+        _ body: (_ batch: [MemcachedKey], _ share: Double) async throws -> Void
     ) async throws {
         let prefix = Array(prefix)
         var parts = [MemcachedKeyPart.all]
+        var share = 0.0
         while let part = parts.popLast() {
             let selection = MemcachedDumpParser(prefix: prefix, part: part, maximumKeys: self.configuration.maximumKeys)
             guard let keys = try await self.keys(selection) else {
@@ -61,9 +63,13 @@ package struct MemcachedKeyDump: Sendable {
                 parts += [halves.1, halves.0]
                 continue
             }
-            for start in stride(from: 0, to: keys.count, by: max(self.configuration.batchSize, 1)) {
-                try await body(Array(keys[start..<min(start + max(self.configuration.batchSize, 1), keys.count)]))
+            let size = max(self.configuration.batchSize, 1)
+            for start in stride(from: 0, to: keys.count, by: size) {
+                let end = min(start + size, keys.count)
+                let done = Double(end) / Double(keys.count)
+                try await body(Array(keys[start..<end]), share + done / Double(part.modulus))
             }
+            share += 1 / Double(part.modulus)
         }
     }
 

@@ -10,12 +10,15 @@ final class KeyPipeline {
 
     private static let bytesUnderWay = 8_000_000.0
     private static let smallestWindow = 2
-    private static let largestWindow = 256
+    private let largestWindow: Int
 
-    /// - Parameter pace: nil: as fast as it goes.
-    init(pool: ReplicaPool, pace: RepairPace? = nil) {
+    /// - Parameters:
+    ///   - pace: nil: as fast as it goes.
+    ///   - largestWindow: keys at once, at most.
+    init(pool: ReplicaPool, pace: RepairPace? = nil, largestWindow: Int = 256) {
         self.pool = pool
         self.pace = pace
+        self.largestWindow = largestWindow
     }
 
     /// A copy was read: few keys are under way at once where copies are large.
@@ -25,7 +28,7 @@ final class KeyPipeline {
 
     private var window: Int {
         let copies = self.averageBytes * Double(max(self.pool.configuration.redundancy, 1))
-        return min(max(Int(Self.bytesUnderWay / max(copies, 1)), Self.smallestWindow), Self.largestWindow)
+        return min(max(Int(Self.bytesUnderWay / max(copies, 1)), Self.smallestWindow), self.largestWindow)
     }
 
     /// Returns when the work for all keys is done, or for those begun when the task is cancelled.

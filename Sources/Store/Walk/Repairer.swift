@@ -16,7 +16,6 @@ package struct Repairer: Sendable {
     /// Walks in which a session that cannot be chosen anew keeps a server from being marked; the last one leaves such
     /// sessions as they are: the others need the server.
     private static let maximumWalks = 3
-    private static let attempts = 3
 
     /// - Parameter rate: sessions per second; nil: as fast as it goes.
     package init(pool: ReplicaPool, rate: Int?, logger: Logger) {
@@ -140,14 +139,14 @@ package struct Repairer: Sendable {
         let forgetful = self.forgetful(servers)
         // Where one of the first servers has forgotten, the answer is known.
         if !set.all.prefix(set.redundancy).isDisjoint(with: forgetful) {
-            return self.chooseAnew(key, servers, reader, walk, attempt: 1, done)
+            return self.chooseAnew(key, servers, reader, walk, done)
         }
         reader.read(key) { comparison, servers in
             guard comparison.needsRepair(forgetful: self.forgetful(servers)) else {
                 if comparison.session != .none { walk.report.inOrder += 1 }
                 return done()
             }
-            self.chooseAnew(key, servers, reader, walk, attempt: 1, done)
+            self.chooseAnew(key, servers, reader, walk, done)
         }
     }
 
@@ -164,10 +163,9 @@ package struct Repairer: Sendable {
         _ servers: [Int],
         _ reader: CopyReader,
         _ walk: Walk,
-        attempt: Int,
         _ done: @escaping () -> Void
     ) {
-        self.pool.perform(.keep, key: key, timeout: StoreConfiguration.longestOperation) { outcome in
+        self.pool.chooseAnew(key) { outcome in
             switch outcome {
             case .chosen:
                 walk.report.repaired += 1
@@ -185,39 +183,10 @@ package struct Repairer: Sendable {
                     done()
                 }
             case .discarded, .unknown, .unavailable, .degraded:
-                guard attempt < Self.attempts else {
-                    walk.report.failed += 1
-                    walk.failed.formUnion(servers)
-                    return done()
-                }
-                self.pool.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(
-                    in: .milliseconds(50 * Int64(attempt))
-                ) {
-                    self.chooseAnew(key, servers, reader, walk, attempt: attempt + 1, done)
-                }
+                walk.report.failed += 1
+                walk.failed.formUnion(servers)
+                done()
             }
         }
-    }
-}
-
-extension ReplicaPool {
-    /// Says on the server itself that it knows all it should.
-    ///
-    /// - Parameter connection: the one on which the marker was seen absent before the walk.
-    /// - Returns: whether it is marked; not where the connection has changed.
-    func mark(_ index: Int, on connection: ConnectionNumber) async -> Bool {
-        guard let marker = MemcachedKey(self.configuration.markerKey) else { return false }
-        let value = MemcachedValue(head: ByteBuffer(string: "complete"))
-        let server = self.servers[index]
-        let isMarked = await withUnsafeContinuation { (continuation: UnsafeContinuation<Bool, Never>) in
-            server.client.send(.add(marker, value, .never), only: connection) { result, _ in
-                switch result {
-                case .success(.stored), .success(.notStored): continuation.resume(returning: true)
-                default: continuation.resume(returning: false)
-                }
-            }
-        }
-        if isMarked { server.markedComplete(on: connection) }
-        return isMarked
     }
 }

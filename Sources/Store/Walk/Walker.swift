@@ -10,11 +10,11 @@ package struct Walker: Sendable {
     private let logger: Logger
     private let configuration: StoreConfiguration
 
-    /// Keys chosen anew at once.
+    /// Keys chosen anew at once: few enough that requests, which share the event loop, do not wait for them.
     private static let concurrentKeys = 32
-    /// Keys remembered so that the copies of one session are not chosen anew one by one; beyond it they are.
-    private static let maximumRememberedKeys = 4_000_000
-    private static let leaseDuration = MemcachedExpiry.seconds(10)
+    /// The most keys between two looks at whether the walk is still for the same life of the server.
+    private static let batchSize = 4_096
+    private static let logInterval: Duration = .seconds(10)
     private static let pause: Duration = .milliseconds(250)
 
     package init(pool: ReplicaPool, logger: Logger) {
@@ -50,7 +50,8 @@ package struct Walker: Sendable {
             on: ConnectionIdentity(number: connection.rawValue),
             redundancy: self.configuration.redundancy
         )
-        var remembered = Set<UInt64>()
+        let lease = WalkLease(pool: self.pool, server: index, on: connection)
+        let walk = Walk(server: index, connection: connection)
         var step = attempt.start()
         while !Task.isCancelled {
             switch step {
@@ -63,15 +64,10 @@ package struct Walker: Sendable {
                 try? await Task.sleep(for: Self.pause)
                 step = attempt.waited(self.pool.conditions)
             case .takeLease:
-                let isTaken = await self.takeLease(index, on: connection)
+                let isTaken = await lease.take()
                 step = attempt.leaseAnswered(isTaken: isTaken, self.pool.conditions)
             case .list(let source):
-                let result = await self.walk(
-                    index,
-                    from: source,
-                    on: connection,
-                    unless: &remembered
-                )
+                let result = await self.walk(walk, from: source, under: lease)
                 step = attempt.listed(isDone: result.isDone, lost: result.lost, self.pool.conditions)
             case .confirm(let source, let connection):
                 let isAlive = await self.marker(of: source, on: connection) != nil
@@ -86,7 +82,7 @@ package struct Walker: Sendable {
                         metadata: ["server": "\(server.address)"]
                     )
                 }
-                step = attempt.marked(isThere: await self.mark(index, on: connection))
+                step = attempt.marked(isThere: await self.pool.mark(index, on: connection))
             case .finish(let result):
                 self.log(result, of: server)
                 return
@@ -108,152 +104,148 @@ package struct Walker: Sendable {
         }
     }
 
+    /// A walk for one server, over one source after the other.
+    ///
+    /// `@unchecked Sendable`: touched on the pool's event loop only.
+    private final class Walk: @unchecked Sendable {
+        let server: Int
+        let connection: ConnectionNumber
+        var progress = WalkProgress()
+        /// Sources that are done.
+        var sources = 0
+        /// So that a session is not chosen anew once for each of its copies; beyond the limit it is.
+        private var known = Set<UInt64>()
+        private static let maximumKnown = 4_000_000
+
+        init(server: Int, connection: ConnectionNumber) {
+            self.server = server
+            self.connection = connection
+        }
+
+        /// - Returns: whether it is the first time.
+        func insert(_ key: SessionKey) -> Bool {
+            self.known.count >= Self.maximumKnown || self.known.insert(key.hash).inserted
+        }
+    }
+
     /// - Returns: whether all of one source's keys were listed and chosen anew where they belong on the server, and how
     ///   many of them never can be.
-    private func walk(
-        _ index: Int,
-        from source: Int,
-        on connection: ConnectionNumber,
-        unless remembered: inout Set<UInt64>
-    ) async -> (isDone: Bool, lost: Int) {
-        let server = self.pool.servers[index]
-        var count = 0
-        var lost = 0
+    private func walk(_ walk: Walk, from source: Int, under lease: WalkLease) async -> (isDone: Bool, lost: Int) {
+        let before = walk.progress
+        let isDone = await withTaskGroup(of: Bool?.self) { group in
+            group.addTask {
+                await self.renew(lease, walk, source)
+                return nil
+            }
+            group.addTask { await self.chooseAnew(walk, from: source, under: lease) }
+            defer { group.cancelAll() }
+            for await case let isDone? in group { return isDone }
+            return false
+        }
+        walk.sources += 1
+        walk.progress.sources = Double(walk.sources)
+        await lease.renew(walk.progress)
+        let lost = walk.progress.lost - before.lost
+        if isDone { self.log("walked for a server that has forgotten", walk, source) }
+        return (isDone, lost)
+    }
+
+    /// Until the task is cancelled.
+    private func renew(_ lease: WalkLease, _ walk: Walk, _ source: Int) async {
+        var logged = ContinuousClock.now
+        while true {
+            await lease.renew(walk.progress)
+            if .now - logged >= Self.logInterval {
+                logged = .now
+                self.log("walking for a server that has forgotten", walk, source)
+            }
+            do { try await Task.sleep(for: WalkLease.interval) } catch { return }
+        }
+    }
+
+    private func log(_ message: Logger.Message, _ walk: Walk, _ source: Int) {
+        self.logger.notice(
+            message,
+            metadata: [
+                "server": "\(self.pool.servers[walk.server].address)",
+                "source": "\(self.pool.servers[source].address)",
+                "progress": "\(walk.progress.text)",
+            ]
+        )
+    }
+
+    private struct Interrupted: Error {}
+
+    /// - Returns: whether nothing of the source is left.
+    private func chooseAnew(_ walk: Walk, from source: Int, under lease: WalkLease) async -> Bool {
+        let server = self.pool.servers[walk.server]
         let address = self.pool.servers[source].address
+        let pipeline = KeyPipeline(pool: self.pool, largestWindow: Self.concurrentKeys)
+        var configuration = MemcachedKeyDump.Configuration()
+        configuration.batchSize = Self.batchSize
         do {
-            try await MemcachedKeyDump(address: address, eventLoop: self.pool.eventLoop)
-                .forEachBatch(withPrefix: self.configuration.keyspace.bytes) { batch in
-                    let keys = batch.compactMap { self.key($0, of: index, unless: &remembered) }
-                    count += keys.count
-                    let result = await self.chooseAnew(keys)
-                    lost += result.beyondRepair
-                    guard result.left == 0, server.incompleteConnection == connection else { throw Interrupted() }
+            try await MemcachedKeyDump(address: address, eventLoop: self.pool.eventLoop, configuration: configuration)
+                .forEachBatch(withPrefix: self.configuration.keyspace.bytes) { batch, share in
+                    let keys = batch.compactMap { self.key($0, for: walk) }
+                    let left = await self.chooseAnew(keys, walk, pipeline)
+                    guard left == 0, !Task.isCancelled, lease.isHeld,
+                        server.incompleteConnection == walk.connection
+                    else { throw Interrupted() }
+                    walk.progress.sources = Double(walk.sources) + share
                 }
+            return true
         } catch is Interrupted {
-            return (false, lost)
+            return false
         } catch {
             self.logger.warning(
                 "a server's keys could not be listed",
                 metadata: ["server": "\(address)", "error": "\(error)"]
             )
-            return (false, lost)
-        }
-        self.logger.notice(
-            "walked for a server that has forgotten",
-            metadata: [
-                "server": "\(server.address)", "source": "\(address)", "sessions": "\(count)", "lost": "\(lost)",
-            ]
-        )
-        return (true, lost)
-    }
-
-    private struct Interrupted: Error {}
-
-    /// The session of an item, if it may belong on that server and its turn has not been yet.
-    private func key(_ item: MemcachedKey, of index: Int, unless remembered: inout Set<UInt64>) -> SessionKey? {
-        guard
-            let key = self.configuration.keyspace.key(ofItem: item.bytes),
-            self.pool.placement.replicas(of: key).servers.contains(index)
-        else { return nil }
-        if remembered.count < Self.maximumRememberedKeys, !remembered.insert(key.hash).inserted { return nil }
-        return key
-    }
-
-    private enum Repair {
-        /// Chosen anew, or none any more.
-        case done
-        case beyondRepair
-        case left
-    }
-
-    /// - Returns: how many could not be chosen anew, and how many never can.
-    private func chooseAnew(_ keys: [SessionKey]) async -> (left: Int, beyondRepair: Int) {
-        await withTaskGroup(of: Repair.self) { group in
-            var counts = (left: 0, beyondRepair: 0)
-            func note(_ repair: Repair) {
-                switch repair {
-                case .done: break
-                case .beyondRepair: counts.beyondRepair += 1
-                case .left: counts.left += 1
-                }
-            }
-            var running = 0
-            for key in keys {
-                if running == Self.concurrentKeys, let repair = await group.next() {
-                    running -= 1
-                    note(repair)
-                }
-                group.addTask { await self.chooseAnew(key) }
-                running += 1
-            }
-            for await repair in group {
-                note(repair)
-            }
-            return counts
-        }
-    }
-
-    private func chooseAnew(_ key: SessionKey) async -> Repair {
-        for attempt in 1...3 {
-            switch await self.pool.perform(.keep, key: key, timeout: StoreConfiguration.longestOperation) {
-            case .chosen, .none, .destroyed:
-                return .done
-            case .beyondRepair:
-                return .beyondRepair
-            case .discarded, .unknown, .unavailable, .degraded:
-                try? await Task.sleep(for: .milliseconds(50 * attempt))
-            }
-        }
-        return .left
-    }
-
-    // MARK: Marker and lease
-
-    private func mark(_ index: Int, on connection: ConnectionNumber) async -> Bool {
-        let server = self.pool.servers[index]
-        guard let marker = MemcachedKey(self.configuration.markerKey) else { return false }
-        let value = MemcachedValue(head: ByteBuffer(string: "complete"))
-        switch await self.send(.add(marker, value, .never), to: server, on: connection) {
-        case .stored, .notStored:
-            server.markedComplete(on: connection)
-            return true
-        default:
             return false
         }
     }
+
+    /// The session of an item, if it may belong on that server and its turn has not been yet.
+    private func key(_ item: MemcachedKey, for walk: Walk) -> SessionKey? {
+        guard
+            let key = self.configuration.keyspace.key(ofItem: item.bytes),
+            self.pool.placement.replicas(of: key).servers.contains(walk.server),
+            walk.insert(key)
+        else { return nil }
+        return key
+    }
+
+    /// - Returns: how many could not be chosen anew.
+    private func chooseAnew(_ keys: [SessionKey], _ walk: Walk, _ pipeline: KeyPipeline) async -> Int {
+        let count = Count()
+        await pipeline.run(keys) { key, done in
+            self.pool.chooseAnew(key) { outcome in
+                switch outcome {
+                case .chosen, .none, .destroyed: break
+                case .beyondRepair: walk.progress.lost += 1
+                case .discarded, .unknown, .unavailable, .degraded: count.left += 1
+                }
+                walk.progress.sessions += 1
+                done()
+            }
+        }
+        return count.left
+    }
+
+    private final class Count {
+        var left = 0
+    }
+
+    // MARK: Marker
 
     /// - Returns: whether it is there; nil where the server does not say so on this connection.
     private func marker(of index: Int, on connection: ConnectionIdentity) async -> Bool? {
         guard let marker = MemcachedKey(self.configuration.markerKey) else { return nil }
         let connection = ConnectionNumber(rawValue: connection.number)
-        switch await self.send(.get(marker, touch: nil), to: self.pool.servers[index], on: connection) {
+        switch await self.pool.send(.get(marker, touch: nil), to: index, on: connection) {
         case .hit: return true
         case .miss: return false
         default: return nil
-        }
-    }
-
-    private func takeLease(_ index: Int, on connection: ConnectionNumber) async -> Bool {
-        guard let lease = MemcachedKey(self.configuration.leaseKey) else { return false }
-        let value = MemcachedValue(head: ByteBuffer(string: "walking"))
-        let reply = await self.send(
-            .add(lease, value, Self.leaseDuration),
-            to: self.pool.servers[index],
-            on: connection
-        )
-        guard case .stored = reply else { return false }
-        return true
-    }
-
-    private func send(
-        _ command: MemcachedCommand,
-        to server: ReplicaServer,
-        on connection: ConnectionNumber
-    ) async -> MemcachedReply? {
-        await withUnsafeContinuation { continuation in
-            server.client.send(command, only: connection) { result, _ in
-                continuation.resume(returning: try? result.get())
-            }
         }
     }
 }

@@ -43,20 +43,21 @@ import Testing
         try await MemcachedProcess.withServer { process in
             try await self.fill(process, count: 20_000)
             var keys = Set<MemcachedKey>()
-            var batches = 0
-            try await self.dump(of: process).forEachBatch(withPrefix: Array("mine:".utf8)) { batch in
+            var shares: [Double] = []
+            try await self.dump(of: process).forEachBatch(withPrefix: Array("mine:".utf8)) { batch, share in
                 keys.formUnion(batch)
-                batches += 1
+                shares.append(share)
             }
             #expect(keys.count == 18_000)
             #expect(keys.allSatisfy { $0.bytes.starts(with: "mine:".utf8) })
-            #expect(batches > 1)
+            #expect(shares.count > 1)
+            #expect(shares == shares.sorted() && shares.last == 1)
         }
     }
 
     @Test func anEmptyServerHasNoKeys() async throws {
         try await MemcachedProcess.withServer { process in
-            try await self.dump(of: process).forEachBatch(withPrefix: []) { batch in
+            try await self.dump(of: process).forEachBatch(withPrefix: []) { batch, _ in
                 Issue.record("\(batch.count) keys")
             }
         }
@@ -69,7 +70,7 @@ import Testing
                 await client.connected()
                 var count = 0
                 let dump = self.dump(of: process)
-                try await dump.forEachBatch(withPrefix: Array("mine:".utf8)) { batch in
+                try await dump.forEachBatch(withPrefix: Array("mine:".utf8)) { batch, _ in
                     if count == 0 {
                         // With the crawler waiting for its reader a worker thread would block within these, and another dump too.
                         for start in stride(from: 0, to: 30_000, by: 1_000) {
@@ -78,7 +79,7 @@ import Testing
                             }
                             for result in try await client.sendAll(commands) { _ = try result.get() }
                         }
-                        try await dump.forEachBatch(withPrefix: []) { count -= $0.count }
+                        try await dump.forEachBatch(withPrefix: []) { batch, _ in count -= batch.count }
                         #expect(count == -30_000)
                         count = 0
                     }
@@ -95,7 +96,7 @@ import Testing
             var keys = Set<MemcachedKey>()
             var count = 0
             let dump = self.dump(of: process) { $0.maximumKeys = 1_000 }
-            try await dump.forEachBatch(withPrefix: Array("mine:".utf8)) { batch in
+            try await dump.forEachBatch(withPrefix: Array("mine:".utf8)) { batch, _ in
                 keys.formUnion(batch)
                 count += batch.count
                 #expect(batch.count <= 500)
@@ -111,7 +112,7 @@ import Testing
             try await self.fill(process, count: 100)
             let dump = self.dump(of: process)
             await #expect(throws: Stop.self) {
-                try await dump.forEachBatch(withPrefix: []) { _ in throw Stop() }
+                try await dump.forEachBatch(withPrefix: []) { _, _ in throw Stop() }
             }
         }
     }
@@ -120,7 +121,7 @@ import Testing
         try await MemcachedProcess.withServer(["-X"]) { process in
             let dump = self.dump(of: process)
             let error = await #expect(throws: MemcachedError.self) {
-                try await dump.forEachBatch(withPrefix: []) { _ in }
+                try await dump.forEachBatch(withPrefix: []) { _, _ in }
             }
             #expect(error?.code == .unusableServer)
         }
@@ -131,7 +132,7 @@ import Testing
             try await process.stop()
             let dump = self.dump(of: process) { $0.lineTimeout = .milliseconds(100) }
             let error = await #expect(throws: MemcachedError.self) {
-                try await dump.forEachBatch(withPrefix: []) { _ in }
+                try await dump.forEachBatch(withPrefix: []) { _, _ in }
             }
             #expect(error?.code == .timedOut)
         }
@@ -142,7 +143,9 @@ import Testing
             address: .unix(path: "/nonexistent/socket"),
             eventLoop: MultiThreadedEventLoopGroup.singleton.next()
         )
-        let error = await #expect(throws: MemcachedError.self) { try await dump.forEachBatch(withPrefix: []) { _ in } }
+        let error = await #expect(throws: MemcachedError.self) {
+            try await dump.forEachBatch(withPrefix: []) { _, _ in }
+        }
         #expect(error?.code == .connectFailed)
     }
 
@@ -194,13 +197,13 @@ import Testing
         try await self.withBusyServer(times: 3) { address in
             var keys = [MemcachedKey]()
             let dump = MemcachedKeyDump(address: address, eventLoop: loop, configuration: configuration)
-            try await dump.forEachBatch(withPrefix: []) { keys += $0 }
+            try await dump.forEachBatch(withPrefix: []) { batch, _ in keys += batch }
             #expect(keys == [.test("a"), .test("b")])
         }
         try await self.withBusyServer(times: 4) { address in
             let dump = MemcachedKeyDump(address: address, eventLoop: loop, configuration: configuration)
             let error = await #expect(throws: MemcachedError.self) {
-                try await dump.forEachBatch(withPrefix: []) { _ in }
+                try await dump.forEachBatch(withPrefix: []) { _, _ in }
             }
             #expect(error?.code == .busy)
         }
@@ -214,7 +217,8 @@ import Testing
                 for _ in 0..<4 {
                     group.addTask {
                         var count = 0
-                        try await dump.forEachBatch(withPrefix: Array("mine:".utf8)) { count += $0.count }
+                        try await dump.forEachBatch(withPrefix: Array("mine:".utf8)) { batch, _ in count += batch.count
+                        }
                         return count
                     }
                 }
@@ -227,7 +231,7 @@ import Testing
         try await MemcachedProcess.withServer { process in
             try await process.stop()
             let dump = self.dump(of: process)
-            let task = Task { try await dump.forEachBatch(withPrefix: []) { _ in } }
+            let task = Task { try await dump.forEachBatch(withPrefix: []) { _, _ in } }
             task.cancel()
             let error = await #expect(throws: MemcachedError.self) { try await task.value }
             #expect([.cancelled, .connectFailed].contains(error?.code))
