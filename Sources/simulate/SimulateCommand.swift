@@ -28,10 +28,14 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "With this deliberate bug (\(Mistake.allCases.map(\.rawValue).joined(separator: ", "))).")
     var mistake: Mistake?
 
+    @Flag(help: "Plays each deliberate bug until it shows; the exit status is 1 where one does not.")
+    var mistakes = false
+
     @Option(help: "How many lines a violation's story has.")
     var trace = 60
 
     func run() throws {
+        if self.mistakes { return try self.searchMistakes() }
         var simulation = Simulation(mistake: self.mistake)
         if let profile {
             simulation.profiles = SimulationProfile.all.filter { $0.name == profile }
@@ -71,6 +75,24 @@ struct SimulateCommand: ParsableCommand {
             "violations \(violations)"
         )
         if violations > 0 { throw ExitCode(1) }
+    }
+
+    /// That the checker sees what it is there for.
+    private func searchMistakes() throws {
+        var isEachFound = true
+        for search in MistakeSearch.all {
+            let (figures, finding) = search.run(from: self.first)
+            if let finding {
+                print(
+                    "\(search.mistake.rawValue): found after \(figures.histories) histories,",
+                    "\(figures.operations) operations (\(search.profile)): \(finding.violation)"
+                )
+            } else {
+                print("\(search.mistake.rawValue): not found in \(figures.histories) histories (\(search.profile))")
+                isEachFound = false
+            }
+        }
+        guard isEachFound else { throw ExitCode(1) }
     }
 
     private func tell(_ finding: Simulation.Finding) {

@@ -17,4 +17,11 @@ struct SimulationTests {
         #expect(finding == nil, "seed \(finding?.seed ?? 0): \(String(describing: finding?.violation))")
         #expect(figures.operations > 0 && figures.faults > 0)
     }
+
+    /// The checker sees what it is there for. Those that show rarely are played by `simulate --mistakes`.
+    @Test(arguments: MistakeSearch.all.filter { $0.histories <= 60 })
+    func aDeliberateBugShows(_ search: MistakeSearch) {
+        let (_, finding) = search.run()
+        #expect(finding != nil, "\(search.mistake.rawValue)")
+    }
 }
