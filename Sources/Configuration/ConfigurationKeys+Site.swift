@@ -66,6 +66,34 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             "Requests whose path matches go to the backend without a session."
         ),
         .init(
+            "concurrency",
+            \.concurrency,
+            .choice,
+            """
+            Requests of one session run at the same time, and of two that change it one is discarded (`optimistic`); or \
+            they wait in the gateway until it is their turn (`serialize`), for applications that lose data otherwise.
+            """
+        ),
+        .init(
+            "max_waiting",
+            \.maximumWaiting,
+            .integer(0...1_000),
+            "With `serialize`: requests of one session that may wait in this gateway; further ones get 503."
+        ),
+        .init(
+            "lock_timeout",
+            \.lockTimeout,
+            .duration(.milliseconds(1) ... .seconds(3_600)),
+            "With `serialize`: how long a request waits for its turn before it gets 503."
+        ),
+        .init(
+            "readonly",
+            \.readOnly,
+            ConfigurationForm<String>.pattern.optional,
+            fallback: "none",
+            "Requests whose path matches get their session, do not wait for a turn, and cannot change it."
+        ),
+        .init(
             "idle_lifetime",
             \.idleLifetime,
             .duration(.seconds(1) ... .seconds(365 * 86_400)),

@@ -15,6 +15,13 @@ extension GatewayConfiguration {
         package var secret: Secret?
         /// A POSIX extended regular expression that compiles.
         package var ignore: String?
+        package var concurrency: Concurrency = .optimistic
+        /// Requests of one session that may wait for their turn.
+        package var maximumWaiting = 6
+        /// How long one of them waits at most.
+        package var lockTimeout: Duration = .seconds(30)
+        /// A POSIX extended regular expression that compiles.
+        package var readOnly: String?
         package var idleLifetime: Duration = .seconds(1_440)
         package var absoluteLifetime: Duration = .seconds(24 * 3_600)
         package var maximumItemAge: Duration = .seconds(23 * 3_600)
@@ -81,6 +88,14 @@ extension GatewayConfiguration {
 
         /// Whether the servers' weights have an effect.
         var usesWeights: Bool { self != .ketama }
+    }
+
+    /// How requests of one session get along with each other.
+    package enum Concurrency: String, Sendable, CaseIterable {
+        /// At the same time; of two that change the session from the same state one is discarded.
+        case optimistic
+        /// One after the other.
+        case serialize
     }
 
     package enum WhenDegraded: String, Sendable, CaseIterable {

@@ -106,7 +106,7 @@ package final class MemcachedServer: @unchecked Sendable {
                 completion(.failure(MemcachedError(.valueTooLarge)), nil)
                 return
             }
-        case .get, .noop, .version, .settings, .statistics:
+        case .get, .delete, .noop, .version, .settings, .statistics:
             break
         }
         handler.submit(command, completion: completion)

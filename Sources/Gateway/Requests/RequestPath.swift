@@ -28,14 +28,23 @@ struct RequestPath: Sendable {
             await self.forward(consume parameters, visit: nil)
             return
         }
-        guard let visit = await SessionVisit.begin(&parameters, site: self.site, store: store, worker: self.worker)
-        else {
+        let visit: SessionVisit
+        switch await SessionVisit.begin(&parameters, site: self.site, store: store, worker: self.worker) {
+        case .visit(let begun):
+            visit = begun
+        case .unavailable:
             self.log(.warning, "the session store cannot be reached", status: 503, outcome: .unavailable)
             let text = "The session store cannot be reached. Please try again."
             await GatewayResponse.error(503, text, outcome: .unavailable).send(to: self.request)
             return
+        case .busy:
+            self.log(.warning, "too many requests of one session wait for each other", status: 503, outcome: .unchanged)
+            let text = "Too many requests of this session wait for each other. Please try again."
+            await GatewayResponse.error(503, text, outcome: .unchanged).send(to: self.request)
+            return
         }
         if let refusal = self.addContract(to: &parameters, visit) {
+            visit.endTurn()
             await refusal.send(to: self.request)
             return
         }

@@ -36,7 +36,15 @@ final class SessionVisit: @unchecked Sendable {
     /// Whether the browser was given `id` though there is no session yet: a late answer was announced.
     private(set) var isAnnounced = false
     /// Whether the backend has answered for good: nothing is waited for after the response.
-    var hasAnswered = false
+    var hasAnswered = false {
+        didSet { if self.hasAnswered { self.endTurn() } }
+    }
+    /// Whether the backend has said that it will answer later.
+    private(set) var isAwaited = false
+    /// Whatever the backend answers, the session stays as it is.
+    private(set) var isReadOnly = false
+    private var turn: SessionTurn?
+    private let lateTimeout: TimeAmount
     private var key: SessionKey
 
     private init(
@@ -51,6 +59,7 @@ final class SessionVisit: @unchecked Sendable {
     ) {
         self.site = site
         self.store = store
+        self.lateTimeout = TimeAmount(worker.generation.shared.configuration.lateTimeout)
         self.id = id
         self.key = key
         self.nextID = SessionID.generate(using: &worker.random)
@@ -65,28 +74,44 @@ final class SessionVisit: @unchecked Sendable {
         }
     }
 
+    enum Beginning {
+        case visit(SessionVisit)
+        /// The store cannot be asked, and the site wants an error then.
+        case unavailable
+        /// Too many requests of this session wait for their turn, or it did not come in time.
+        case busy
+    }
+
     /// Finds the request's session and leaves in the parameters what the backend shall see: the accepted cookie or none,
-    /// and the contract's names.
-    /// - Returns: nil where the store cannot be asked and the site wants an error then.
+    /// and the contract's names. Where requests of one session go one after the other, it waits for its turn first.
     static func begin(
         _ parameters: inout Parameters,
         site: Site,
         store: SessionStore,
         worker: Worker
-    ) async -> SessionVisit? {
+    ) async -> Beginning {
+        let isReadOnly = site.isReadOnly(parameters.path)
+        var turn: SessionTurn?
         let cookie = site.cookies.cookie(underHTTPS: parameters.isHTTPS)
         let reading = cookie.read(parameters.bytes("HTTP_COOKIE"))
         var loaded: (id: SessionID, key: SessionKey, session: StoredSession)?
         var isUnavailable = false
         if case .accepted(let id) = reading.session {
             let key = store.key(for: id)
+            if let turns = site.turns, !isReadOnly {
+                turn = await turns.take(key, in: store, on: worker.eventLoop)
+                if turn == nil { return .busy }
+            }
             switch await store.load(key) {
             case .live(let session):
                 loaded = (id, key, session)
             case .none:
                 break
             case .unavailable:
-                guard site.configuration.whenUnavailable == .anonymous else { return nil }
+                guard site.configuration.whenUnavailable == .anonymous else {
+                    turn?.end()
+                    return .unavailable
+                }
                 isUnavailable = true
             }
         }
@@ -118,7 +143,9 @@ final class SessionVisit: @unchecked Sendable {
                 worker: worker
             )
         }
-        return visit
+        visit.isReadOnly = isReadOnly
+        visit.turn = turn
+        return .visit(visit)
     }
 
     /// Bytes of memory that it holds on to, roughly.
@@ -126,8 +153,22 @@ final class SessionVisit: @unchecked Sendable {
         if case .live(let session) = self.state { session.payload.storageCapacity + 1_024 } else { 1_024 }
     }
 
-    /// Behind the response: copies that are missing or grow old.
+    /// The next request of the session may go on.
+    func endTurn() {
+        self.turn?.end()
+        self.turn = nil
+    }
+
+    /// Behind the response: copies that are missing or grow old. The turn is over, but where an answer was announced and
+    /// has not come: then it is over with that, or when it comes too late.
     func end() {
+        if self.isAwaited, !self.hasAnswered, self.turn != nil {
+            self.store.pool.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: self.lateTimeout) {
+                self.endTurn()
+            }
+        } else {
+            self.endTurn()
+        }
         if case .live(let session) = self.state {
             self.store.maintain(session, key: self.key)
         }
@@ -139,6 +180,13 @@ final class SessionVisit: @unchecked Sendable {
     /// - Returns: a response that takes the place of the backend's, where the session's fate forbids that one.
     func apply(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
         if case .anonymous = self.state { return nil }
+        self.isAwaited = isAnnounced && change == SessionChange()
+        if self.isReadOnly {
+            if change != SessionChange() {
+                self.site.logger.notice("a change of a session by a path that is readonly was left out")
+            }
+            return nil
+        }
         // What `readonly` brings back is not meant to be kept.
         let data = change.controls.contains(.readonly) ? nil : change.data
         let starts = data.map { $0.readableBytes > 0 } ?? false

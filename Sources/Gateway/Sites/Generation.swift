@@ -17,11 +17,23 @@ final class Generation: Sendable {
         self.logger = logger
         self.table = SiteTable(configuration.sites)
         var sites: [Site] = []
+        // Sites that share their sessions share the turns too.
+        var turns: [String: SessionTurns] = [:]
+        for site in configuration.sites where site.concurrency == .serialize && site.hasSessions {
+            if turns[site.storeName] == nil {
+                turns[site.storeName] = SessionTurns(maximumWaiting: site.maximumWaiting, timeout: site.lockTimeout)
+            }
+        }
         for site in configuration.sites {
             var siteLogger = logger
             siteLogger[.site] = site.name
             sites.append(
-                try Site(site, backend: try BackendFactory.backend(of: site, logger: siteLogger), logger: logger)
+                try Site(
+                    site,
+                    backend: try BackendFactory.backend(of: site, logger: siteLogger),
+                    turns: site.concurrency == .serialize ? turns[site.storeName] : nil,
+                    logger: logger
+                )
             )
         }
         self.sites = sites

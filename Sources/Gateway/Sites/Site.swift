@@ -15,14 +15,24 @@ final class Site: Sendable {
     let store: StoreConfiguration?
     let counters = StoreCounters()
     let cookies: SiteCookies
+    /// Nil where requests of one session do not wait for each other.
+    let turns: SessionTurns?
     private let ignored: PathPattern?
+    private let readOnly: PathPattern?
     private let isPlainCookieHinted = Atomic<Bool>(false)
     let logger: Logger
 
     var name: String { self.configuration.name }
 
     /// - Throws: what the configuration's check would have found: only a configuration that was not checked.
-    init(_ configuration: GatewayConfiguration.Site, backend: any Backend, logger: Logger) throws(GatewayError) {
+    ///
+    /// - Parameter turns: of the sites that have the same sessions; nil where requests do not wait for each other.
+    init(
+        _ configuration: GatewayConfiguration.Site,
+        backend: any Backend,
+        turns: SessionTurns?,
+        logger: Logger
+    ) throws(GatewayError) {
         self.configuration = configuration
         self.backend = backend
         var logger = logger
@@ -35,18 +45,17 @@ final class Site: Sendable {
         } catch {
             throw GatewayError("site \(configuration.name): cookie: \(error)")
         }
-        if let ignore = configuration.ignore {
-            guard let pattern = PathPattern(ignore) else {
-                throw GatewayError("site \(configuration.name): 'ignore' is not a POSIX extended regular expression")
-            }
-            self.ignored = pattern
-        } else {
-            self.ignored = nil
-        }
+        self.ignored = try PathPattern.optional(configuration.ignore, "ignore", site: configuration.name)
+        self.readOnly = try PathPattern.optional(configuration.readOnly, "readonly", site: configuration.name)
+        self.turns = turns
     }
 
     func ignores(_ path: String) -> Bool {
         self.ignored?.matches(path) ?? false
+    }
+
+    func isReadOnly(_ path: String) -> Bool {
+        self.readOnly?.matches(path) ?? false
     }
 
     /// Says once what the default name means where there is no TLS.
@@ -70,5 +79,19 @@ package struct GatewayError: Error, CustomStringConvertible {
 
     init(_ description: String) {
         self.description = description
+    }
+}
+
+extension PathPattern {
+    fileprivate static func optional(
+        _ pattern: String?,
+        _ key: String,
+        site: String
+    ) throws(GatewayError) -> PathPattern? {
+        guard let pattern else { return nil }
+        guard let compiled = PathPattern(pattern) else {
+            throw GatewayError("site \(site): '\(key)' is not a POSIX extended regular expression")
+        }
+        return compiled
     }
 }

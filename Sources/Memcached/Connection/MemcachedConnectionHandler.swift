@@ -214,6 +214,7 @@ extension MemcachedCommand {
         switch self {
         case .get: .value
         case .add, .compareAndSet: .storage
+        case .delete: .deletion
         case .noop: .noop
         case .version: .version
         case .settings: .settings
@@ -224,7 +225,7 @@ extension MemcachedCommand {
     fileprivate var value: MemcachedValue? {
         switch self {
         case .add(_, let value, _), .compareAndSet(_, let value, _, _): value
-        case .get, .noop, .version, .settings, .statistics: nil
+        case .get, .delete, .noop, .version, .settings, .statistics: nil
         }
     }
 }

@@ -11,6 +11,8 @@ struct MemcachedPipeline<Waiter> {
         case value
         /// `HD`, `NS`, `EX` or `NF`
         case storage
+        /// `HD`, `EX` or `NF`
+        case deletion
         case noop, version, settings, statistics
     }
 
@@ -168,11 +170,13 @@ struct MemcachedPipeline<Waiter> {
         case (.stored(let flags), .storage):
             guard flags.opaque == entry.opaque, let token = flags.token else { return nil }
             return .stored(token: token)
+        case (.stored(let flags), .deletion):
+            return flags.opaque == entry.opaque ? .deleted : nil
         case (.notStored(let flags), .storage):
             return flags.opaque == entry.opaque ? .notStored : nil
-        case (.exists(let flags), .storage):
+        case (.exists(let flags), .storage), (.exists(let flags), .deletion):
             return flags.opaque == entry.opaque ? .exists : nil
-        case (.notFound(let flags), .storage):
+        case (.notFound(let flags), .storage), (.notFound(let flags), .deletion):
             return flags.opaque == entry.opaque ? .notFound : nil
         case (.noop, .noop):
             return .noop

@@ -49,6 +49,13 @@ private struct LineWriter {
             self.write(decimal: token)
             self.write(" c O")
             self.write(decimal: opaque)
+        case .delete(let key, let token):
+            self.write("md ")
+            self.write(key)
+            self.write(" C")
+            self.write(decimal: token)
+            self.write(" O")
+            self.write(decimal: opaque)
         case .noop:
             self.write("mn")
         case .version:

@@ -2,7 +2,7 @@ package import NIOCore
 
 /// The commands that the gateway needs, all of them meta commands of memcached ≥ 1.6.18 (`doc/protocol.txt`).
 ///
-/// There is no plain set and no delete: every write is an add or a compare-and-set.
+/// There is no plain set and no plain delete: every write is an add, or conditional on the token of what is there.
 package enum MemcachedCommand: Sendable {
     /// `mg`: the value, its token and its time to live; with `touch` the time to live starts anew first, which leaves
     /// the token alone. Answered by `.hit` or `.miss`.
@@ -12,6 +12,9 @@ package enum MemcachedCommand: Sendable {
     /// `ms … C<token>`: stores only over the very item that the token came with. Answered by `.stored`, `.exists`
     /// (another item) or `.notFound`.
     case compareAndSet(MemcachedKey, MemcachedValue, token: UInt64, MemcachedExpiry)
+    /// `md … C<token>`: deletes only the very item that the token came with. Answered by `.deleted`, `.exists` (another item)
+    /// or `.notFound`. Not for sessions: what is destroyed leaves a tombstone.
+    case delete(MemcachedKey, token: UInt64)
     /// `mn`. Answered by `.noop`.
     case noop
     /// `version`. Answered by `.version`.

@@ -9,11 +9,12 @@ package enum MemcachedReply: Sendable, Equatable {
     case miss
     /// - Parameter token: of the item that was stored.
     case stored(token: UInt64)
+    case deleted
     /// `NS`: an add found an item.
     case notStored
-    /// `EX`: a compare-and-set found another item.
+    /// `EX`: a compare-and-set or a delete found another item.
     case exists
-    /// `NF`: a compare-and-set found nothing.
+    /// `NF`: a compare-and-set or a delete found nothing.
     case notFound
     case noop
     case version(String)

@@ -148,7 +148,7 @@ final class ReplicaRun {
             return .refused
         case .serverError:
             return .declined
-        case .noop, .version, .settings, .statistics, .clientError:
+        case .deleted, .noop, .version, .settings, .statistics, .clientError:
             return .failed
         }
     }

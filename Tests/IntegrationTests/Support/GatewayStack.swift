@@ -164,11 +164,6 @@ extension GatewayStack {
         ) async throws {
             let stack = try await GatewayStack(self.plan)
             try await GatewayStack.$shared.withValue(stack) { try await function() }
-            try? stack.gateway.log.write(
-                toFile: "/tmp/inta-gateway-\(test.name).log",
-                atomically: true,
-                encoding: .utf8
-            )
         }
     }
 }

@@ -20,6 +20,7 @@ import Testing
         #expect(
             self.line(.compareAndSet(key, value, token: .max, .never)) == "ms k 5 T0 C18446744073709551615 c O7\r\n"
         )
+        #expect(self.line(.delete(key, token: 12)) == "md k C12 O7\r\n")
         #expect(self.line(.noop) == "mn\r\n")
         #expect(self.line(.version) == "version\r\n")
         #expect(self.line(.settings) == "stats settings\r\n")

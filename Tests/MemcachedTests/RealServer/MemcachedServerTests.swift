@@ -102,6 +102,22 @@ import Testing
         }
     }
 
+    @Test func aDeleteTakesOnlyTheItemOfItsToken() async throws {
+        try await MemcachedProcess.withServer { process in
+            try await TestClient.withClient(of: process.address) { client in
+                await client.connected()
+                let key = MemcachedKey.test("k")
+                guard case .stored(let token) = try await client.reply(.add(key, .test("1"), .seconds(9))) else {
+                    Issue.record("not stored")
+                    return
+                }
+                #expect(try await client.reply(.delete(key, token: token + 1)) == .exists)
+                #expect(try await client.reply(.delete(key, token: token)) == .deleted)
+                #expect(try await client.reply(.delete(key, token: token)) == .notFound)
+            }
+        }
+    }
+
     @Test func aTouchStartsTheTimeToLiveAnewAndKeepsTheToken() async throws {
         try await MemcachedProcess.withServer { process in
             try await TestClient.withClient(of: process.address) { client in
