@@ -85,6 +85,10 @@ let package = Package(
         // For the tests: real servers on loopback, clocks.
         library("GatewayTesting", ["CLinux", nioCore, nioPosix]),
 
+        // `Tests/chaos`: real servers that fail, and what their visitors see.
+        library("Chaos", ["GatewayTesting", "HistoryChecker"]),
+        .executableTarget(name: "chaos-run", dependencies: ["Chaos", arguments], swiftSettings: settings),
+
         // `swift run -c release ring-benchmark`
         .executableTarget(
             name: "ring-benchmark",
@@ -109,6 +113,7 @@ let package = Package(
             resources: [.copy("Vectors")]
         ),
         tests("HistoryCheckerTests", ["HistoryChecker"]),
+        tests("ChaosTests", ["Chaos", "GatewayTesting"]),
         tests("SimulationTests", ["Simulation", "Sessions", "HistoryChecker"]),
         tests("ConfigurationTests", ["Configuration"]),
         tests(

@@ -1,29 +1,37 @@
-/// A memcached on a port of 127.0.0.1 that it keeps over restarts.
+/// A memcached on a port of its own, which it keeps over restarts.
 package final class MemcachedProcess: Sendable {
     package let port: Int
     private let directory: TemporaryDirectory
+    private let place: ProcessPlace
     private let arguments: [String]
     private let running = RunningProcess()
 
-    /// - Parameter arguments: beside address and user, for example `-m 64`, `-I 2m`.
-    package init(_ arguments: [String] = ["-m", "64", "-I", "4m", "-t", "2"]) async throws {
+    /// - Parameters:
+    ///   - arguments: beside address and user, for example `-m 64`, `-I 2m`.
+    ///   - place: where it listens.
+    package init(
+        _ arguments: [String] = ["-m", "64", "-I", "4m", "-t", "2"],
+        at place: ProcessPlace = .loopback
+    ) async throws {
         self.port = try LoopbackPort.unused()
+        self.place = place
         self.directory = try TemporaryDirectory()
         self.arguments = arguments
         try await self.start()
     }
 
-    package var address: SocketAddress { .port(self.port) }
+    package var address: SocketAddress { .host(self.place.host, port: self.port) }
     /// As it stands in a list of servers.
-    package var name: String { "127.0.0.1:\(self.port)" }
+    package var name: String { "\(self.place.host):\(self.port)" }
     package var process: ServerProcess { get throws { try self.running.process() } }
 
     /// Starts it, empty, after `kill()`.
     package func start() async throws {
         // A change of user would take the signal at the parent's death away; root stays root.
         let process = try ServerProcess(
+            at: self.place,
             Executable.find("memcached", package: "memcached"),
-            ["-l", "127.0.0.1", "-p", "\(self.port)", "-U", "0", "-u", "root"] + self.arguments,
+            ["-l", self.place.host, "-p", "\(self.port)", "-U", "0", "-u", "root"] + self.arguments,
             output: self.directory.path("memcached.log")
         )
         try await process.waitUntilReady(self.address)

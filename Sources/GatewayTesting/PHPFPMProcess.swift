@@ -1,15 +1,25 @@
+import Foundation
+
 /// A php-fpm on a unix socket, as the user that runs the tests.
 package final class PHPFPMProcess: Sendable {
     package let socketPath: String
     private let directory: TemporaryDirectory
+    private let place: ProcessPlace
     private let running = RunningProcess()
 
     /// - Parameters:
     ///   - children: `pm.max_children`, all started at once.
     ///   - pool: more lines of the pool's section, for example `php_admin_value[memory_limit] = 1G`.
     ///   - global: more lines of the global section.
-    package init(children: Int = 8, pool: String = "", global: String = "") async throws {
+    ///   - place: the network its scripts see; it listens on a unix socket wherever it is.
+    package init(
+        children: Int = 8,
+        pool: String = "",
+        global: String = "",
+        at place: ProcessPlace = .loopback
+    ) async throws {
         self.directory = try TemporaryDirectory()
+        self.place = place
         self.socketPath = self.directory.path("php-fpm.sock")
         try self.directory.write(
             "php-fpm.conf",
@@ -40,6 +50,7 @@ package final class PHPFPMProcess: Sendable {
 
     package func start() async throws {
         let process = try ServerProcess(
+            at: self.place,
             Executable.find("php-fpm8.2", "php-fpm8.4", "php-fpm8.3", "php-fpm", package: "php8.2-fpm"),
             ["--nodaemonize", "--allow-to-run-as-root", "--fpm-config", self.directory.path("php-fpm.conf")],
             output: self.directory.path("output"),
@@ -50,6 +61,14 @@ package final class PHPFPMProcess: Sendable {
     }
 
     package func kill() { self.running.set(nil) }
+
+    /// The children that run scripts.
+    package var workers: [Int32] {
+        guard let pid = try? self.process.pid,
+            let text = try? String(contentsOfFile: "/proc/\(pid)/task/\(pid)/children", encoding: .utf8)
+        else { return [] }
+        return text.split(separator: " ").compactMap { Int32($0) }
+    }
 
     package func restart() async throws {
         self.kill()

@@ -3,13 +3,17 @@ package import NIOCore
 /// Decides when a server is used, and when the next attempt to reach it is made. A value: time and chance come from outside.
 ///
 /// A server is up only while a connection is there on which the greeting was answered: a stopped server accepts
-/// connections all the same. The delay before the next attempt doubles with every failure, and the count of failures is
-/// forgotten only by a connection that lived for `Policy.stableAfter`: a server that flaps is held out longer.
+/// connections all the same. After a failure it is probed: at once, and then with a delay that doubles up to
+/// `Policy.longestDelay`, so that a server that was away for long is soon used again. One that comes back and fails again
+/// before it was up for `Policy.stableAfter` flaps, and is held out before it is probed at all, for a time that doubles up
+/// to `Policy.longestHoldOut`.
 package struct ServerHealth: Sendable {
     package struct Policy: Sendable {
-        /// The delay after the second failure. After the first one of a server that had been stable there is none.
+        /// Before the second probe in a row, and of the first hold-out.
         package var shortestDelay: TimeAmount = .milliseconds(50)
-        package var longestDelay: TimeAmount = .seconds(5)
+        /// Between two probes.
+        package var longestDelay: TimeAmount = .seconds(1)
+        package var longestHoldOut: TimeAmount = .seconds(10)
         package var stableAfter: TimeAmount = .seconds(10)
 
         package init() {}
@@ -34,7 +38,10 @@ package struct ServerHealth: Sendable {
     }
 
     package private(set) var state = State.new
+    /// Since it was last up: the failure that took it down, and those of the probes.
     package private(set) var failures = 0
+    /// How often it has come up since it was stable.
+    package private(set) var flaps = 0
     private let policy: Policy
 
     package init(policy: Policy = Policy()) {
@@ -79,9 +86,13 @@ package struct ServerHealth: Sendable {
     /// - Parameter chance: 0..<1; the delay lies between half of its nominal value and the whole.
     package mutating func connectionFailed(at now: NIODeadline, chance: Double) -> Failure {
         let wentDown: Bool
+        var holdOut = TimeAmount.zero
         switch self.state {
         case .up(let since):
-            if now - since >= self.policy.stableAfter { self.failures = 0 }
+            if now - since >= self.policy.stableAfter { self.flaps = 0 }
+            holdOut = self.doubled(self.flaps, upTo: self.policy.longestHoldOut)
+            self.flaps += 1
+            self.failures = 0
             wentDown = true
         case .trying(let known):
             wentDown = !known
@@ -90,9 +101,12 @@ package struct ServerHealth: Sendable {
         case .closed:
             return Failure(retryAfter: nil, wentDown: false)
         }
+        let delay = max(self.doubled(self.failures, upTo: self.policy.longestDelay), holdOut)
         self.failures += 1
         self.state = .down
-        return Failure(retryAfter: self.delay(chance: chance), wentDown: wentDown)
+        // Half of it at random: the threads of all gateways shall not come at the same moment.
+        let chosen = delay.nanoseconds / 2 + Int64(Double(delay.nanoseconds / 2) * min(max(chance, 0), 1))
+        return Failure(retryAfter: .nanoseconds(chosen), wentDown: wentDown)
     }
 
     /// No attempt is due any more.
@@ -100,10 +114,9 @@ package struct ServerHealth: Sendable {
         self.state = .closed
     }
 
-    private func delay(chance: Double) -> TimeAmount {
-        guard self.failures > 1 else { return .zero }
-        let doublings = min(self.failures - 2, 20)
-        let nominal = min(self.policy.shortestDelay.nanoseconds << doublings, self.policy.longestDelay.nanoseconds)
-        return .nanoseconds(nominal / 2 + Int64(Double(nominal / 2) * min(max(chance, 0), 1)))
+    /// Nothing at first, then the shortest delay, twice that, and so on.
+    private func doubled(_ times: Int, upTo longest: TimeAmount) -> TimeAmount {
+        guard times > 0 else { return .zero }
+        return min(.nanoseconds(self.policy.shortestDelay.nanoseconds << min(times - 1, 20)), longest)
     }
 }

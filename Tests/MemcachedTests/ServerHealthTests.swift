@@ -27,7 +27,7 @@ import Testing
             #expect(failure.wentDown == (attempt == 0))
             delays.append((failure.retryAfter?.nanoseconds ?? -1) / 1_000_000)
         }
-        #expect(delays == [0, 50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000])
+        #expect(delays == [0, 50, 100, 200, 400, 800, 1_000, 1_000, 1_000, 1_000])
         #expect(health.refusal == .heldDown)
     }
 
@@ -54,7 +54,25 @@ import Testing
             return (failure.retryAfter?.nanoseconds ?? -1) / 1_000_000
         }
         #expect([liveFor(9), liveFor(9), liveFor(9), liveFor(9)] == [0, 50, 100, 200])
+        #expect((0..<8).map { _ in liveFor(0.1) } == [400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 10_000])
         #expect([liveFor(10), liveFor(9)] == [0, 50])
+    }
+
+    @Test func howLongAServerWasAwayDoesNotHoldItOut() {
+        var health = ServerHealth()
+        _ = health.attemptDue()
+        _ = health.greetingAnswered(at: self.at(0))
+        // Stable, then away for an hour: probed once a second to the end.
+        var now = 20.0
+        while now < 3_600 {
+            let failure = health.connectionFailed(at: self.at(now), chance: 1)
+            #expect((failure.retryAfter ?? .hours(1)) <= .seconds(1))
+            #expect(health.attemptDue() == true)
+            now += 1
+        }
+        #expect(health.greetingAnswered(at: self.at(now)) == true)
+        // And probed at once when it fails after it was stable again.
+        #expect(health.connectionFailed(at: self.at(now + 10), chance: 1).retryAfter == .zero)
     }
 
     @Test func aFailureIsHeardOfOnceAndNothingFollowsTheEnd() {

@@ -1,12 +1,12 @@
 /// SplitMix64: a small generator whose whole state is its seed, so that a history can be told by one number.
-struct SplitMix: RandomNumberGenerator, Hashable, Sendable {
+package struct SplitMix: RandomNumberGenerator, Hashable, Sendable {
     private var state: UInt64
 
-    init(seed: UInt64) {
+    package init(seed: UInt64) {
         self.state = seed
     }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         self.state &+= 0x9E37_79B9_7F4A_7C15
         var word = self.state
         word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
@@ -14,11 +14,11 @@ struct SplitMix: RandomNumberGenerator, Hashable, Sendable {
         return word ^ word >> 31
     }
 
-    mutating func below(_ bound: Int) -> Int {
+    package mutating func below(_ bound: Int) -> Int {
         bound <= 1 ? 0 : Int(self.next() % UInt64(bound))
     }
 
-    mutating func isLucky(percent: Int) -> Bool {
+    package mutating func isLucky(percent: Int) -> Bool {
         self.below(100) < percent
     }
 }
