@@ -18,6 +18,8 @@ package struct SimulationProfile: Sendable {
     package var hasLostItems = false
     /// Hours pass, and servers' clocks jump.
     package var hasLongTimes = false
+    /// The servers, by number, that take the place of the first `servers`.
+    package var nextServers: [Int]?
 
     package init(_ name: String, redundancy: Int, servers: Int) {
         self.name = name
@@ -33,7 +35,9 @@ package struct SimulationProfile: Sendable {
     }
 
     /// One after another, by seed.
-    package static let all: [SimulationProfile] = [
+    package static let all: [SimulationProfile] = Self.constantRings + Self.ringChanges
+
+    private static let constantRings: [SimulationProfile] = [
         SimulationProfile("2 of 3", redundancy: 2, servers: 3),
         SimulationProfile("2 of 3, restarts", redundancy: 2, servers: 3).with { $0.isRestartHeavy = true },
         SimulationProfile("3 of 5", redundancy: 3, servers: 5),
@@ -58,6 +62,22 @@ package struct SimulationProfile: Sendable {
         SimulationProfile("3 of 3", redundancy: 3, servers: 3),
         SimulationProfile("3 of 5, long times", redundancy: 3, servers: 5).with { $0.hasLongTimes = true },
         SimulationProfile("3 of 5 in a pool of 7", redundancy: 3, servers: 7).with { $0.isRestartHeavy = true },
+    ]
+
+    /// Changes of the ring, under all faults.
+    package static let ringChanges: [SimulationProfile] = [
+        SimulationProfile("2 of 3, a server added", redundancy: 2, servers: 3).with { $0.nextServers = [0, 1, 2, 3] },
+        SimulationProfile("2 of 3, a server removed", redundancy: 2, servers: 4).with { $0.nextServers = [0, 1, 3] },
+        SimulationProfile("2 of 3, a server replaced", redundancy: 2, servers: 3).with { $0.nextServers = [0, 3, 2] },
+        SimulationProfile("2 of 3, two servers added", redundancy: 2, servers: 3).with {
+            $0.nextServers = [0, 1, 2, 3, 4]
+        },
+        SimulationProfile("3 of 5, a server replaced", redundancy: 3, servers: 5).with {
+            $0.nextServers = [0, 1, 2, 3, 5]
+        },
+        SimulationProfile("2 of 3, all servers replaced", redundancy: 2, servers: 3).with {
+            $0.nextServers = [3, 4, 5]
+        },
     ]
 }
 
@@ -85,6 +105,8 @@ struct Weather {
     var idleSeconds: Int
     /// Between two attempts to reach a server.
     var longestReconnect: Int
+    /// How long a server's answers count from when it was asked for the pool's state.
+    var lease: Int
 
     init(_ profile: SimulationProfile, _ chance: inout Chance) {
         if profile.hasBadNetwork {
@@ -103,5 +125,11 @@ struct Weather {
         self.leaseDuration = chance.one(of: [0, 200_000])
         self.longestReconnect = profile.hasLongTimes ? 5_000_000 : 20_000
         self.idleSeconds = profile.hasLongTimes ? chance.one(of: [60, 1_440, 23 * 3_600]) : 1_440
+        self.lease = 3_000_000
+        guard profile.nextServers != nil else { return }
+        // Many requests in each stage of a change.
+        self.longestOperation = chance.one(of: [30_000, 100_000, 300_000])
+        self.pollInterval = 20_000
+        self.lease = chance.one(of: [60_000, 200_000])
     }
 }

@@ -20,13 +20,14 @@ extension SimulatedWorld {
     }
 
     private func begin() {
+        self.beginRing()
         for gateway in self.gateways.indices {
             for server in self.servers.indices {
                 self.lastConnection += 1
                 self.gateways[gateway].links[server].state = .up
                 self.gateways[gateway].links[server].connection = self.lastConnection
                 self.gateways[gateway].links[server].serverLife = self.servers[server].life
-                self.gateways[gateway].links[server].isComplete = true
+                self.gateways[gateway].links[server].isComplete = self.servers[server].isComplete
             }
         }
         for visitor in self.visitors.indices {
@@ -40,6 +41,7 @@ extension SimulatedWorld {
     private func makePeace() {
         self.note(-1, "peace")
         self.isPeace = true
+        self.settleRing()
         self.cuts = []
         for server in self.servers.indices {
             if !self.servers[server].isUp { self.restart(server) }
@@ -57,7 +59,11 @@ extension SimulatedWorld {
         while self.now < limit, !self.isWell, self.step(until: limit) {}
         guard !self.isWell else { return }
         for (number, gateway) in self.gateways.enumerated() {
-            for (server, link) in gateway.links.enumerated() where link.state != .up || !link.isComplete {
+            if self.profile.nextServers != nil, gateway.view.state.stage != .stable(self.lastRing) {
+                self.checker.failedInPeace("g\(number) works by \(gateway.view.state.name), \(gateway.change.situation)")
+            }
+            for (server, link) in gateway.links.enumerated()
+            where self.lastRing.members.contains(server) && (link.state != .up || !link.isComplete) {
                 self.checker.failedInPeace("to g\(number), s\(server) is \(link.state) and not complete again")
             }
         }
@@ -70,7 +76,10 @@ extension SimulatedWorld {
 
     /// A marker that was evicted is missed when the next connection is made.
     private var isWell: Bool {
-        self.gateways.allSatisfy { $0.links.allSatisfy { $0.state == .up && $0.isComplete } }
+        self.gateways.allSatisfy { gateway in
+            self.lastRing.members.allSatisfy { gateway.links[$0].state == .up && gateway.links[$0].isComplete }
+                && (self.profile.nextServers == nil || gateway.view.state.stage == .stable(self.lastRing))
+        }
     }
 
     /// Every session through every gateway: loaded, saved, and loaded through the next one.

@@ -10,8 +10,11 @@ final class SimulatedWorld {
     struct Session {
         let number: HistoryChecker.SessionNumber
         let set: ReplicaLayout
-        /// By position.
+        /// By position; all that it has in any ring.
         let servers: [Int]
+        /// In ring order, in the ring that there is at first, and in the one that takes its place.
+        let formerServers: [Int]
+        let nextServers: [Int]
         let key: SessionKey?
         /// A moment before which its expiry was slid for sure.
         var used: EventQueue.Time = 0
@@ -50,6 +53,12 @@ final class SimulatedWorld {
     var isPeace = false
     /// Until then nobody comes, and nothing fails.
     var restingUntil: EventQueue.Time = 0
+    /// The first ring, and the one that takes its place where one does.
+    let rings: (first: SimulatedRing, next: SimulatedRing?)
+    /// What all gateways will be configured with in the end.
+    var lastRing: SimulatedRing
+    /// Whether the servers of the next ring were ever heard alone, or those of the first one will never be again.
+    var isNextHeard = false
     var figures = Figures()
     let codec: RecordCodec?
     private(set) var trace: Trace?
@@ -60,7 +69,12 @@ final class SimulatedWorld {
         self.mistake = mistake
         self.weather = Weather(profile, &chance)
         self.attemptChance = Chance(seed: chance.next())
-        self.servers = Array(repeating: SimulatedServer(), count: profile.servers)
+        let first = SimulatedRing(members: Array(0..<profile.servers), redundancy: profile.redundancy)
+        let next = profile.nextServers.map { SimulatedRing(members: $0, redundancy: profile.redundancy) }
+        self.rings = (first, next)
+        self.lastRing = next ?? first
+        let count = Set(first.members + (next?.members ?? [])).count
+        self.servers = Array(repeating: SimulatedServer(), count: count)
         self.codec = profile.hasLostItems ? RecordCodec(secret: Array("simulation".utf8)) : nil
         self.trace = isTraced ? Trace() : nil
         self.chance = chance
@@ -68,7 +82,16 @@ final class SimulatedWorld {
             let day = 86_400_000_000
             let lead = profile.hasLongTimes ? self.chance.within(-500_000...500_000) : self.chance.within(-day...day)
             self.gateways.append(
-                SimulatedGateway(servers: profile.servers, clockLead: lead, writer: self.chance.next())
+                SimulatedGateway(
+                    servers: count,
+                    clockLead: lead,
+                    writer: self.chance.next(),
+                    view: PoolView(
+                        assumed: PoolState(epoch: next == nil ? 0 : 1, stage: .stable(first)),
+                        lease: Int64(self.weather.lease)
+                    ),
+                    change: RingChange(barrier: self.barrier)
+                )
             )
         }
         self.visitors = Array(repeating: Visitor(), count: self.weather.visitors)
@@ -117,6 +140,17 @@ final class SimulatedWorld {
         case .walk(let run):
             guard !self.waits(for: run.gateway, event) else { return }
             self.goOn(run)
+        case .move(let run):
+            guard !self.waits(for: run.gateway, event) else { return }
+            self.goOn(run)
+        case .check(let gateway, let life):
+            guard !self.waits(for: gateway, event) else { return }
+            self.checkMarkers(gateway, life)
+        case .lookAfterPool(let gateway, let life):
+            guard !self.waits(for: gateway, event) else { return }
+            self.lookAfterPool(gateway, life)
+        case .configure(let gateway, let ring):
+            self.configure(gateway, ring)
         case .visit(let visitor):
             self.visit(visitor)
         case .act(let request):

@@ -22,7 +22,7 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "Plays this one history, and prints what happened.")
     var replay: UInt64?
 
-    @Option(help: "Only this kind of pool and trouble, by name; it decides what a seed tells.")
+    @Option(help: "Only this kind of pool and trouble, by name or a part of it; it decides what a seed tells.")
     var profile: String?
 
     @Option(help: "With this deliberate bug (\(Mistake.allCases.map(\.rawValue).joined(separator: ", "))).")
@@ -38,7 +38,8 @@ struct SimulateCommand: ParsableCommand {
         if self.mistakes { return try self.searchMistakes() }
         var simulation = Simulation(mistake: self.mistake)
         if let profile {
-            simulation.profiles = SimulationProfile.all.filter { $0.name == profile }
+            let named = SimulationProfile.all.filter { $0.name == profile }
+            simulation.profiles = named.isEmpty ? SimulationProfile.all.filter { $0.name.contains(profile) } : named
             guard !simulation.profiles.isEmpty else {
                 let names = SimulationProfile.all.map(\.name).joined(separator: "; ")
                 throw ValidationError("there is no such profile; there are: \(names)")

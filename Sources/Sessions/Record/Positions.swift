@@ -33,6 +33,10 @@ package struct Positions: Sendable, Hashable {
         Positions(rawValue: self.rawValue & ~other.rawValue)
     }
 
+    package func intersection(_ other: Positions) -> Positions {
+        Positions(rawValue: self.rawValue & other.rawValue)
+    }
+
     package func isDisjoint(with other: Positions) -> Bool {
         self.rawValue & other.rawValue == 0
     }

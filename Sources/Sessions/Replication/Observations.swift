@@ -132,13 +132,20 @@ struct Observations: Sendable {
         self.copy(at: position)?.copy.record?.accepted == record.accepted
     }
 
+    /// The positions that were seen with it.
+    func holders(of record: SessionRecord) -> Positions {
+        self.positions {
+            if case .copy(let seen) = $0 { seen.copy.record?.accepted == record.accepted } else { false }
+        }
+    }
+
     /// The highest record, if every one of its holders was seen with it and a quorum has voted.
     ///
     /// A degraded record is none: its writer asked nobody, and it may have been written below a promise. Neither is a
     /// tombstone beside a copy of the living session: it is written anew, with its full time, so that it outlives it.
     func chosenRecord(in set: ReplicaLayout) -> SessionRecord? {
         guard
-            self.votes.count >= set.quorum, let record = self.highest, record.placement == set.placement,
+            set.isQuorum(self.votes), let record = self.highest, set.names(record.placement),
             record.accepted.depth == 0, !record.holders.isEmpty,
             record.holders.allSatisfy({ self.holds(record, at: $0) }), !(record.isTombstone && self.showsLife)
         else { return nil }

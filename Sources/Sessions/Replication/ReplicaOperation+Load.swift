@@ -1,10 +1,10 @@
 extension ReplicaOperation {
-    /// Asks the first r servers that are not known to be down: one round trip where they agree.
+    /// Asks the first r servers that are not known to be down, of both rings while there are two: one round trip where they agree.
     mutating func startLoad(_ surroundings: inout some ReplicaSurroundings) -> [ReplicaStep] {
         let available = self.set.all.subtracting(surroundings.heldDown)
         guard !available.isEmpty else { return self.giveUp(mayTryDegraded: true) }
         self.phase = .loading(isFirst: true)
-        self.askedFirst = available.prefix(self.set.redundancy)
+        self.askedFirst = self.set.firstHolders(among: available)
         let call = self.nextCall()
         return self.ask(self.askedFirst, touch: true, call: call)
     }
@@ -28,7 +28,7 @@ extension ReplicaOperation {
                 return self.ask(rest, touch: false, call: call)
             }
         }
-        if self.observations.votes.count >= self.set.quorum, self.observations.occupied.isEmpty {
+        if self.set.isQuorum(self.observations.votes), self.observations.occupied.isEmpty {
             return self.finish(.none)
         }
         if let help = self.help() {
@@ -42,7 +42,7 @@ extension ReplicaOperation {
         guard
             let record = self.observations.highest,
             let missing = self.observations.unfinishedHolders(of: record, in: self.set), !missing.isEmpty,
-            self.observations.votes.count >= self.set.quorum
+            self.set.isQuorum(self.observations.votes)
         else { return nil }
         self.phase = .helping(record)
         let call = self.nextCall()
@@ -77,8 +77,9 @@ extension ReplicaOperation {
     /// What a load returns of a chosen record.
     func loaded(_ record: SessionRecord, tokens: [ReplicaToken?]) -> ReplicaOutcome {
         if record.isTombstone { return .none }
-        let home = self.askedFirst.isEmpty ? self.set.all.prefix(self.set.redundancy) : self.askedFirst
-        return .chosen(LoadedRecord(record: record, tokens: tokens, needsRepair: record.holders != home))
+        let home = self.askedFirst.isEmpty ? self.set.home : self.askedFirst
+        let needsRepair = record.holders != home || record.placement != self.set.placement
+        return .chosen(LoadedRecord(record: record, tokens: tokens, needsRepair: needsRepair))
     }
 
     /// A touching read gives every copy the idle duration of a session: to a tombstone or a stub that may be less than it

@@ -26,7 +26,7 @@ extension ReplicaOperation {
         case .save, .create, .destroy:
             break
         }
-        guard self.observations.votes.count >= self.set.quorum else {
+        guard self.set.isQuorum(self.observations.votes) else {
             if case .keep = self.goal, let gaps = self.observations.gaps, self.tries < Self.maximumTries {
                 // As above: the same gaps seen twice were there together, so r servers have failed at a time.
                 if gaps == self.gaps { return self.finish(.beyondRepair) }
@@ -86,7 +86,7 @@ extension ReplicaOperation {
     /// forgotten promises nothing: a stub there would count as a vote that there is nothing.
     private mutating func prepare(_ surroundings: inout some ReplicaSurroundings) -> [ReplicaStep] {
         // A promise that no record can follow would only be in the way of the next fast save.
-        guard self.observations.answered.count >= self.set.redundancy else { return self.retry(&surroundings) }
+        guard self.set.canHold(self.observations.answered) else { return self.retry(&surroundings) }
         let (round, overflows) = self.observations.highestRound.addingReportingOverflow(1)
         // Unreachable by counting: such a record was made by hand. It stays as it is.
         guard !overflows else { return self.giveUp(mayTryDegraded: false) }
@@ -131,7 +131,7 @@ extension ReplicaOperation {
     /// one is made only from it.
     mutating func prepared(_ ballot: Ballot, _ surroundings: inout some ReplicaSurroundings) -> [ReplicaStep] {
         let promised = self.storedPositions
-        guard promised.count >= self.set.quorum else { return self.retry(&surroundings) }
+        guard self.set.isQuorum(promised) else { return self.retry(&surroundings) }
         let highest = self.observations.highest(among: promised)
         switch self.goal {
         case .load, .keep:
@@ -189,8 +189,7 @@ extension ReplicaOperation {
         for (position, condition) in conditions.enumerated() where condition != nil {
             candidates.insert(position)
         }
-        let holders = candidates.prefix(self.set.redundancy)
-        guard holders.count == self.set.redundancy else { return self.retry(&surroundings) }
+        guard let holders = self.set.holders(among: candidates) else { return self.retry(&surroundings) }
         let record = value.accepted(ballot, by: holders, of: self.set)
         if record.identity == self.proposal?.identity { self.isProposalSent = true }
         self.phase = .accepting(record)
@@ -257,8 +256,8 @@ extension ReplicaOperation {
         // What is up but has forgotten can hold a record, it cannot vote.
         let silent = available.subtracting(self.observations.answered)
         let mayVote = self.observations.votes.subtracting(surroundings.heldDown).subtracting(self.declining)
-            .union(silent).count
-        guard available.count >= self.set.redundancy, mayVote >= self.set.quorum else {
+            .union(silent)
+        guard self.set.canHold(available), self.set.isQuorum(mayVote) else {
             // Nobody is away, but some cannot keep it: no walk can change that.
             if case .keep = self.goal, !self.declining.isEmpty, surroundings.heldDown.isEmpty {
                 return self.finish(.beyondRepair)
@@ -268,8 +267,7 @@ extension ReplicaOperation {
         guard self.tries < Self.maximumTries else {
             // Enough servers, but always somebody faster: that is no reason for a degraded write.
             let isEnough =
-                self.observations.answered.count >= self.set.redundancy
-                && self.observations.votes.count >= self.set.quorum
+                self.set.canHold(self.observations.answered) && self.set.isQuorum(self.observations.votes)
             return self.giveUp(mayTryDegraded: !isEnough)
         }
         self.phase = .backingOff

@@ -39,8 +39,9 @@ extension ReplicaOperation {
         depth: UInt8,
         _ surroundings: inout some ReplicaSurroundings
     ) -> [ReplicaStep] {
-        let available = self.set.all.subtracting(surroundings.heldDown).prefix(self.set.redundancy)
-        guard depth > 0 ? !available.isEmpty : available.count == self.set.redundancy else {
+        let up = self.set.all.subtracting(surroundings.heldDown)
+        let available = self.set.firstHolders(among: up)
+        guard depth > 0 ? !available.isEmpty : self.set.canHold(up) else {
             return self.giveUp(mayTryDegraded: true)
         }
         let record = proposal.accepted(
@@ -71,7 +72,12 @@ extension ReplicaOperation {
             case .saveDegraded(let base, _) = self.goal, highest.identity == base.identity,
             let ballot = highest.accepted.nextDegraded(random: surroundings.randomNumber())
         else { return self.finish(.unknown) }
-        let record = proposal.accepted(ballot, by: highest.holders, of: self.set)
+        // Positions of another ring mean nothing here.
+        var holders = highest.holders
+        if highest.placement != self.set.placement {
+            holders = self.observations.holders(of: highest)
+        }
+        let record = proposal.accepted(ballot, by: holders, of: self.set)
         self.phase = .writing(record)
         self.isProposalSent = true
         let call = self.nextCall()

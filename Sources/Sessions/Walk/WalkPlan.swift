@@ -5,9 +5,18 @@ package enum ServerCondition: Sendable, Hashable {
     /// Up, and its marker is missing.
     case incomplete(ConnectionIdentity)
     case down
+    /// Its sessions are not walked for: a server that a ring has not yet, or no more.
+    case outside
 
     package var isComplete: Bool {
         if case .complete = self { true } else { false }
+    }
+
+    package var connection: ConnectionIdentity? {
+        switch self {
+        case .complete(let connection), .incomplete(let connection): connection
+        case .down, .outside: nil
+        }
     }
 
     package var isIncomplete: Bool {
@@ -30,7 +39,7 @@ package enum WalkPlan: Sendable, Equatable {
     case wait
 
     package init(for server: Int, conditions: [ServerCondition], redundancy: Int) {
-        let others = conditions.indices.filter { $0 != server }
+        let others = conditions.indices.filter { $0 != server && conditions[$0] != .outside }
         let complete = others.filter { conditions[$0].isComplete }
         let failed = others.count - complete.count + 1
         if failed < redundancy {

@@ -87,6 +87,12 @@ enum SimulationEvent {
     /// A gateway looks for the marker again.
     case poll(gateway: Int, server: Int, connection: UInt64)
     case walk(WalkRun)
+    case move(MoveRun)
+    /// A gateway asks a server for its marker again, or looks after the pool's state.
+    case check(gateway: Int, gatewayLife: Int)
+    case lookAfterPool(gateway: Int, gatewayLife: Int)
+    /// A gateway's configuration is replaced.
+    case configure(gateway: Int, ring: SimulatedRing)
     case visit(Int)
     case act(Request)
     case fault

@@ -42,4 +42,12 @@ package enum Mistake: String, Sendable, CaseIterable {
     case noConfirm
     /// Tombstones live no longer than sessions.
     case shortTomb
+    /// Each gateway works by the new ring as soon as it is configured with it.
+    case ringDirect
+    /// The new ring's servers are called complete before the sessions have been moved to them.
+    case ringNoWalk
+    /// A server's answers count however long ago it was asked for the state.
+    case ringNoLease
+    /// The next state follows as soon as enough servers have the one before.
+    case ringNoBarrier
 }

@@ -10,6 +10,7 @@ final class RunningOperation {
         /// Behind a response.
         case repair
         case walk(WalkRun, attempt: Int)
+        case move(MoveRun, attempt: Int)
     }
 
     var machine: ReplicaOperation
@@ -21,6 +22,10 @@ final class RunningOperation {
     let began: EventQueue.Time
     /// The servers of the session, by position.
     let servers: [Int]
+    /// Of the pool, when it began.
+    var epoch: UInt64 = 0
+    /// Positions of the servers whose answers count, as they were asked for the pool's state not long ago.
+    var validated: Positions = []
     var isOver = false
     var isExecuting = false
     /// What is still to be done: an answer may come while an earlier step is being executed.

@@ -1,3 +1,5 @@
+import Sessions
+
 /// One gateway process: its connections, and what it knows.
 struct SimulatedGateway {
     /// Its connection to one server, as `MemcachedServer` and `ReplicaServer` keep it.
@@ -16,6 +18,8 @@ struct SimulatedGateway {
         var serverLife = 0
         /// The marker was seen on this connection.
         var isComplete = false
+        /// Of the marker, when it was last seen.
+        var markerToken: UInt64 = 0
         /// What is unanswered on it.
         var pending: [Message] = []
         /// The walk for this server, if this gateway makes one.
@@ -34,8 +38,23 @@ struct SimulatedGateway {
     var writer: UInt64
     var lastVersion: UInt64 = 0
     var links: [Link]
+    /// What it works by.
+    var view: PoolView<SimulatedRing>
+    /// What it is configured with.
+    var configured: SimulatedRing
+    var change: RingChange<SimulatedRing>
+    var move: MoveRun?
 
-    init(servers: Int, clockLead: EventQueue.Time, writer: UInt64) {
+    init(
+        servers: Int,
+        clockLead: EventQueue.Time,
+        writer: UInt64,
+        view: PoolView<SimulatedRing>,
+        change: RingChange<SimulatedRing>
+    ) {
+        self.view = view
+        self.configured = view.state.goal
+        self.change = change
         self.clockLead = clockLead
         self.writer = writer
         self.links = Array(repeating: Link(), count: servers)

@@ -12,16 +12,19 @@ extension SimulatedWorld {
         for purpose: RunningOperation.Purpose,
         timeout: EventQueue.Time
     ) -> RunningOperation {
+        let (set, servers) = self.placement(of: session, by: self.gateways[gateway].view.state)
         let operation = RunningOperation(
             goal,
-            on: self.sessions[session].set,
+            on: set,
             for: purpose,
             session: session,
-            servers: self.sessions[session].servers,
+            servers: servers,
             gateway: gateway,
             gatewayLife: self.gateways[gateway].life,
             began: self.now
         )
+        operation.epoch = self.gateways[gateway].view.state.epoch
+        operation.validated = self.validated(of: operation)
         self.figures.operations += 1
         self.sessions[session].running.append(operation)
         self.note(session, "g\(gateway) \(operation.name) begins")
@@ -96,6 +99,7 @@ extension SimulatedWorld {
             self.deliver(.failed, from: position, call: call, operation)
             return
         }
+        if !operation.validated.contains(position) { self.checkMarker(operation.gateway, server) }
         let message = Message(
             .replica(command),
             for: .operation(operation, call, position: position),
@@ -112,6 +116,7 @@ extension SimulatedWorld {
     /// An answer, or what takes the place of one, reaches its operation.
     func deliver(_ answer: ReplicaAnswer, from position: Int, call: ReplicaCall, _ operation: RunningOperation) {
         guard !operation.isOver else { return }
+        let answer = self.mayCount(position, for: operation) ? answer : .failed
         switch answer {
         case .failed, .refused, .declined: self.missed([position], by: operation)
         case .copy, .absent, .corrupt, .stored: break
@@ -142,6 +147,8 @@ extension SimulatedWorld {
             break
         case .walk(let run, let attempt):
             self.choseAnew(operation.session, run, attempt: attempt, outcome)
+        case .move(let run, let attempt):
+            self.moved(operation.session, run, attempt: attempt, outcome)
         }
     }
 
@@ -165,7 +172,7 @@ extension RunningOperation {
             case .save: "save"
             case .create: "create"
             case .destroy: "destroy"
-            case .keep: if case .walk = self.purpose { "walk" } else { "repair" }
+            case .keep: if case .repair = self.purpose { "repair" } else { "walk" }
             case .saveDegraded: "degraded save"
             case .createDegraded: "degraded create"
             }

@@ -32,7 +32,9 @@ extension SimulatedWorld {
 
     func beginWalk(_ gateway: Int, _ server: Int) {
         let link = self.gateways[gateway].links[server]
-        guard link.state == .up, !link.isComplete, link.walk == nil else { return }
+        guard link.state == .up, !link.isComplete, link.walk == nil,
+            self.gateways[gateway].view.state.walkedMembers.contains(server)
+        else { return }
         self.figures.walks += 1
         let run = WalkRun(
             WalkAttempt(
@@ -50,7 +52,9 @@ extension SimulatedWorld {
     }
 
     private func conditions(_ gateway: Int) -> [ServerCondition] {
-        self.gateways[gateway].links.map { link in
+        let members = self.gateways[gateway].view.state.walkedMembers
+        return self.gateways[gateway].links.enumerated().map { server, link in
+            guard members.contains(server) else { return .outside }
             guard link.state == .up else { return .down }
             let identity = ConnectionIdentity(number: link.connection)
             return link.isComplete ? .complete(identity) : .incomplete(identity)
@@ -97,7 +101,7 @@ extension SimulatedWorld {
             }
         case .mark:
             self.note(-1, "g\(run.gateway) marks s\(run.server)\(run.attempt.acceptsLoss ? ", as it is" : "")")
-            self.send(.addMarker, to: run.server, run)
+            self.send(.addMarker(self.gateways[run.gateway].view.state), to: run.server, run)
         case .finish:
             self.gateways[run.gateway].links[run.server].walk = nil
             let connection = self.gateways[run.gateway].links[run.server].connection
@@ -171,14 +175,15 @@ extension SimulatedWorld {
             self.go(run, run.attempt.leaseAnswered(isTaken: false, conditions))
         case (.list, .keys(let sessions)):
             run.left = sessions.filter {
-                self.sessions[$0].servers.contains(run.server) && run.remembered.insert($0).inserted
+                self.placement(of: $0, by: self.gateways[run.gateway].view.state).servers.contains(run.server)
+                    && run.remembered.insert($0).inserted
             }
             self.chooseNext(run)
         case (.list, _):
             self.go(run, run.attempt.listed(isDone: false, lost: 0, conditions))
         case (.confirm, _):
             self.go(run, run.attempt.confirmed(isAlive: answer != nil, conditions))
-        case (.confirmForgetting, .marker(let isThere)):
+        case (.confirmForgetting, .marker(let isThere, _, _)):
             self.go(run, run.attempt.forgetting(isConfirmed: !isThere, conditions))
         case (.confirmForgetting, _):
             self.go(run, run.attempt.forgetting(isConfirmed: false, conditions))

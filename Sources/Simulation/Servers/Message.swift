@@ -6,14 +6,16 @@ final class Message {
         case replica(ReplicaCommand)
         /// What a gateway asks on each new connection, and again while it is missing.
         case marker
-        case addMarker
+        case addMarker(PoolState<SimulatedRing>)
+        /// By compare-and-set.
+        case replaceMarker(PoolState<SimulatedRing>, token: UInt64)
         case addLease
         case listKeys
     }
 
     enum Answer {
         case replica(ReplicaAnswer)
-        case marker(isThere: Bool)
+        case marker(isThere: Bool, state: PoolState<SimulatedRing>?, token: UInt64)
         /// Of the marker and the lease: whether it was added now.
         case added(Bool)
         case keys([Int])
@@ -24,6 +26,10 @@ final class Message {
         case greeting(attempt: Int)
         case poll
         case walk(WalkRun)
+        case move(MoveRun)
+        /// A look at the marker; when it was sent.
+        case check(EventQueue.Time)
+        case markerReplacement(PoolState<SimulatedRing>, EventQueue.Time)
         /// Of an answer that nobody waits for.
         case nobody
     }

@@ -30,6 +30,9 @@ struct SimulatedServer {
     private var inbox: [Message] = []
     /// The marker: whether it was walked in its present life.
     var isComplete = true
+    /// What the marker says, and its token.
+    private(set) var markerState: PoolState<SimulatedRing>?
+    private(set) var markerToken: UInt64 = 0
     var leaseExpires = EventQueue.Time.min
     /// What its clock is ahead of the time of the world.
     private(set) var clockLead: EventQueue.Time = 0
@@ -40,7 +43,15 @@ struct SimulatedServer {
 
     // MARK: Life
 
+    mutating func mark(_ state: PoolState<SimulatedRing>) {
+        self.lastToken += 1
+        self.isComplete = true
+        self.markerState = state
+        self.markerToken = self.lastToken
+    }
+
     mutating func crash() {
+        self.markerState = nil
         self.items = []
         self.inbox = []
         self.isUp = false

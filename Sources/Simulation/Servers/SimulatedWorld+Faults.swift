@@ -130,7 +130,7 @@ extension SimulatedWorld {
     // MARK: Servers
 
     private func mayForget(_ server: Int) -> Bool {
-        self.servers.indices.count { $0 == server || !self.servers[$0].isComplete } <= self.profile.maximumForgetful
+        self.relevantServers.count { $0 == server || !self.servers[$0].isComplete } <= self.profile.maximumForgetful
     }
 
     private func crash(_ server: Int) {
@@ -157,10 +157,12 @@ extension SimulatedWorld {
     /// No session that had its servers then is promised more than they can keep: of one whose r servers have forgotten
     /// at a time nothing.
     private func forgot(_ server: Int) {
-        for session in self.sessions.indices where self.sessions[session].servers.contains(server) {
-            let forgetful = self.sessions[session].servers.count { !self.servers[$0].isComplete || $0 == server }
-            if forgetful >= self.sessions[session].set.redundancy { self.exempt(session) }
-            self.countLosses(of: session)
+        for session in self.sessions.indices {
+            for servers in self.relevantSets(of: session) where servers.contains(server) {
+                let forgetful = servers.count { !self.servers[$0].isComplete || $0 == server }
+                if forgetful >= self.sessions[session].set.redundancy { self.exempt(session) }
+            }
+            if self.sessions[session].servers.contains(server) { self.countLosses(of: session) }
         }
     }
 
@@ -213,6 +215,7 @@ extension SimulatedWorld {
         self.gateways[gateway].pausedUntil = 0
         self.gateways[gateway].writer = self.chance.next()
         self.gateways[gateway].lastVersion = 0
+        self.forgetPool(gateway)
         for server in self.servers.indices {
             let attempt = self.gateways[gateway].links[server].attempt
             self.gateways[gateway].links[server] = SimulatedGateway.Link()
@@ -228,6 +231,7 @@ extension SimulatedWorld {
     func startGateway(_ gateway: Int) {
         guard !self.gateways[gateway].isUp else { return }
         self.gateways[gateway].isUp = true
+        self.lookAfterPool(gateway)
         for server in self.servers.indices {
             self.reconnect(gateway, server)
         }

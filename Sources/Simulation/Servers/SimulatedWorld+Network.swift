@@ -66,10 +66,16 @@ extension SimulatedWorld {
         case .replica(let command):
             answer = .replica(self.apply(command, message))
         case .marker:
-            answer = .marker(isThere: self.servers[message.server].isComplete)
-        case .addMarker:
+            let server = self.servers[message.server]
+            answer = .marker(isThere: server.isComplete, state: server.markerState, token: server.markerToken)
+        case .addMarker(let state):
             answer = .added(!self.servers[message.server].isComplete)
-            self.servers[message.server].isComplete = true
+            if !self.servers[message.server].isComplete { self.mark(message.server, state) }
+        case .replaceMarker(let state, let token):
+            let server = self.servers[message.server]
+            let isStored = server.isComplete && server.markerToken == token
+            if isStored { self.mark(message.server, state) }
+            answer = .added(isStored)
         case .addLease:
             let time = self.now + self.servers[message.server].clockLead
             let isFree = self.servers[message.server].leaseExpires <= time
@@ -186,10 +192,18 @@ extension SimulatedWorld {
         switch (message.waiter, answer) {
         case (.operation(let operation, let call, let position), .replica(let answer)):
             self.deliver(answer, from: position, call: call, operation)
-        case (.greeting(let attempt), .marker(let isThere)):
+        case (.greeting(let attempt), .marker(let isThere, let state, let token)):
+            self.saw(message, isThere: isThere, state, token, asked: self.now - self.weather.operationTimeout)
             self.greeted(message, attempt: attempt, isComplete: isThere)
-        case (.poll, .marker(let isThere)):
+        case (.poll, .marker(let isThere, _, _)):
             self.polled(message, isComplete: isThere)
+        case (.check(let asked), .marker(let isThere, let state, let token)):
+            self.saw(message, isThere: isThere, state, token, asked: asked)
+        case (.markerReplacement(let state, let asked), .added(let isStored)):
+            // The new token is asked for with the next check.
+            if isStored { self.saw(message, isThere: true, state, 0, asked: asked) }
+        case (.move(let run), _):
+            self.answered(run, answer)
         case (.walk(let run), _):
             self.answered(run, answer)
         default:
@@ -214,6 +228,7 @@ extension SimulatedWorld {
         self.gateways[gateway].links[server].state = .down
         self.gateways[gateway].links[server].isComplete = false
         self.gateways[gateway].links[server].pending = []
+        self.gateways[gateway].view.lost(server)
         self.reconnect(gateway, server)
         for message in link.pending where !message.isOver {
             message.isOver = true
@@ -228,7 +243,9 @@ extension SimulatedWorld {
             self.deliver(.failed, from: position, call: call, operation)
         case .walk(let run):
             self.answered(run, nil)
-        case .greeting, .poll, .nobody:
+        case .move(let run):
+            self.answered(run, nil)
+        case .greeting, .poll, .check, .markerReplacement, .nobody:
             break
         }
     }

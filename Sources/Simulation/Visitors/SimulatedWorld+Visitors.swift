@@ -10,8 +10,7 @@ extension SimulatedWorld {
 
     func newSession() -> Int {
         let set = ReplicaLayout(redundancy: self.profile.redundancy, servers: self.profile.servers, placement: 7)
-        var servers = Array(0..<self.profile.servers)
-        servers.shuffle(using: &self.chance)
+        let (servers, former, next) = self.newServers()
         let key: SessionKey? = self.codec.flatMap { _ in
             SessionKeyspace(prefix: "", site: "s").flatMap { keyspace in
                 SessionID("session-of-the-simulation-\(self.sessions.count)").map { keyspace.key(for: $0) }
@@ -21,7 +20,9 @@ extension SimulatedWorld {
             Session(
                 number: self.checker.newSession(),
                 set: set,
-                servers: Array(servers.prefix(set.count)),
+                servers: servers,
+                formerServers: former,
+                nextServers: next,
                 key: key,
                 used: self.now,
                 slid: self.now

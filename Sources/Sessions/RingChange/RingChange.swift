@@ -1,0 +1,189 @@
+/// Takes a pool from state to state: looks at the markers of its servers, and says what to write to which, when to wait,
+/// and when to move the sessions. Several gateways may do so at once. A value: no I/O, no clock.
+///
+/// It goes on from a state only when that is **established**: on all members of the ring that everybody hears, but for
+/// those that no quorum is made of without another one. And only after the **barrier**: by then nobody works by the state
+/// before any more, neither a gateway that has not looked for a while (the lease of what it has seen is over) nor an
+/// operation that it had begun (which is too old to acknowledge anything). The servers on which the state was
+/// established must have been the same lives all the time; if one of them has restarted, the time begins anew.
+package struct RingChange<Ring: PoolRing>: Sendable {
+    /// What is known of a server.
+    package struct Sight: Sendable {
+        package var condition: ServerCondition
+        /// Of the marker on that connection.
+        package var state: PoolState<Ring>?
+
+        package init(condition: ServerCondition, state: PoolState<Ring>?) {
+            self.condition = condition
+            self.state = state
+        }
+    }
+
+    package enum Step: Sendable {
+        /// Nothing to do but to look again after a moment.
+        case rest
+        /// Replace the markers of these servers, each by compare-and-set from what it was seen to be.
+        case write(PoolState<Ring>, to: [Ring.Server])
+        /// Report back by `moved`.
+        case move(RingMove<Ring>)
+    }
+
+    /// For the operator.
+    package enum Situation: Hashable, Sendable {
+        case stable
+        /// The state is not on enough servers yet.
+        case spreading(missing: [Ring.Server])
+        /// Until nobody can work by the state before.
+        case settling
+        case moving
+        case obstructed(RingMove<Ring>.Obstacle)
+        /// Two states that follow one have met, and a server is away that may know which it is.
+        case undecided
+    }
+
+    private struct Establishment: Sendable {
+        var state: PoolState<Ring>
+        var since: Int64
+        var connections: [Ring.Server: ConnectionIdentity]
+        var hasMoved = false
+    }
+
+    private let barrier: Int64
+    private var establishment: Establishment?
+    package private(set) var situation = Situation.stable
+
+    /// - Parameter barrier: longer than the lease and the longest operation together, with what two clocks may run apart.
+    package init(barrier: Int64) {
+        self.barrier = barrier
+    }
+
+    /// - Parameters:
+    ///   - state: what this gateway works by: the latest that it has heard of.
+    ///   - wish: the ring that all gateways are configured with; nil where they differ, or it is not known.
+    package mutating func look(
+        _ sights: [Ring.Server: Sight],
+        _ state: PoolState<Ring>,
+        wish: Ring?,
+        at now: Int64
+    ) -> Step {
+        let ring = state.guardian
+        var connections: [Ring.Server: ConnectionIdentity] = [:]
+        for server in ring.members {
+            if let sight = sights[server], sight.condition.isComplete, sight.state == state {
+                connections[server] = sight.condition.connection
+            }
+        }
+        let needed = ring.members.count - ring.tolerance
+        guard connections.count >= needed, state.epoch > 0 else {
+            self.establishment = nil
+            return self.spread(state, sights)
+        }
+        if var known = self.establishment, known.state == state {
+            known.connections = known.connections.filter { connections[$0] == $1 }
+            self.establishment = known.connections.count >= needed ? known : nil
+        } else {
+            self.establishment = nil
+        }
+        let lagging = self.lagging(behind: state, sights)
+        guard let establishment else {
+            self.establishment = Establishment(state: state, since: now, connections: connections)
+            self.situation = .settling
+            return lagging.isEmpty ? .rest : .write(state, to: lagging)
+        }
+        if !lagging.isEmpty { return .write(state, to: lagging) }
+        guard now - establishment.since > self.barrier else {
+            self.situation = state.isStable && wish.map { $0 == state.goal } ?? true ? .stable : .settling
+            return .rest
+        }
+        return self.goOn(from: establishment, sights, wish: wish)
+    }
+
+    /// All members have been brought to the new ring.
+    package mutating func moved(_ state: PoolState<Ring>, isDone: Bool) {
+        guard self.establishment?.state == state else { return }
+        self.establishment?.hasMoved = isDone
+    }
+
+    private mutating func goOn(
+        from establishment: Establishment,
+        _ sights: [Ring.Server: Sight],
+        wish: Ring?
+    ) -> Step {
+        let state = establishment.state
+        switch state.stage {
+        case .stable(let ring):
+            self.situation = .stable
+            guard let wish, wish != ring else { return .rest }
+            let next = ring.placesAlike(wish) ? state.followed(by: .stable(wish)) : state.followed(by: .joining(from: ring, to: wish))
+            return self.write(next, after: state, sights)
+        case .joining(let from, let to):
+            if let wish, wish != to { return self.write(state.followed(by: .stable(from)), after: state, sights) }
+            if establishment.hasMoved {
+                return self.write(state.followed(by: .joined(from: from, to: to)), after: state, sights)
+            }
+            let conditions = sights.mapValues(\.condition)
+            if let obstacle = RingMove.obstacle(to: state, conditions: conditions) {
+                self.situation = .obstructed(obstacle)
+                return .rest
+            }
+            self.situation = .moving
+            return .move(RingMove(of: state, conditions: conditions))
+        case .joined(_, let to):
+            return self.write(state.followed(by: .stable(to)), after: state, sights)
+        }
+    }
+
+    /// To all that have the state before; to others it spreads later.
+    private func write(
+        _ next: PoolState<Ring>,
+        after state: PoolState<Ring>,
+        _ sights: [Ring.Server: Sight]
+    ) -> Step {
+        .write(next, to: next.members.filter { sights[$0]?.condition.isComplete == true && sights[$0]?.state == state })
+    }
+
+    private func lagging(behind state: PoolState<Ring>, _ sights: [Ring.Server: Sight]) -> [Ring.Server] {
+        state.members.filter { server in
+            guard let sight = sights[server], sight.condition.isComplete else { return false }
+            return sight.state.map { $0.epoch < state.epoch } ?? true
+        }
+    }
+
+    private mutating func spread(_ state: PoolState<Ring>, _ sights: [Ring.Server: Sight]) -> Step {
+        let ring = state.guardian
+        let missing = ring.members.filter { sights[$0]?.state != state || sights[$0]?.condition.isComplete != true }
+        self.situation = .spreading(missing: missing)
+        if state.epoch == 0 {
+            // Nobody has said anything: the first state of all. A server that is away may know of a later one.
+            let silent = ring.members.filter { sights[$0]?.condition.isComplete != true }
+            guard silent.count <= ring.tolerance else { return .rest }
+            return .write(PoolState(epoch: 1, stage: state.stage), to: self.lagging(behind: state, sights, orSame: true))
+        }
+        let lagging = self.lagging(behind: state, sights)
+        if !lagging.isEmpty { return .write(state, to: lagging) }
+        let rivals = ring.members.contains { server in
+            sights[server]?.state.map { $0.epoch == state.epoch && $0 != state } ?? false
+        }
+        guard rivals else { return .rest }
+        // None of them is established, nor ever was: back to what they all come from. Not from what may have been gone on from.
+        guard ring.members.allSatisfy({ sights[$0]?.condition.isComplete == true }) else {
+            self.situation = .undecided
+            return .rest
+        }
+        return .write(
+            state.followed(by: .stable(ring)),
+            to: ring.members
+        )
+    }
+
+    private func lagging(
+        behind state: PoolState<Ring>,
+        _ sights: [Ring.Server: Sight],
+        orSame: Bool
+    ) -> [Ring.Server] {
+        state.members.filter { server in
+            guard let sight = sights[server], sight.condition.isComplete else { return false }
+            return sight.state == nil
+        }
+    }
+}
