@@ -68,7 +68,7 @@ let package = Package(
         library("FastCGI", ["CGI", nioCore]),
 
         // The store's side.
-        library("Store", ["Sessions", "Memcached", nioCore, logging, deque]),
+        library("Store", ["Sessions", "Memcached", nioCore, nioPosix, logging, deque]),
         library("Memcached", [nioCore, nioPosix, logging, deque]),
 
         // Values, no I/O.

@@ -115,7 +115,7 @@ struct RepairBenchmark {
         }
         try await Eventually.holds(within: .seconds(60), "the walk") { store.pool.conditions[2].isComplete }
         walker.cancel()
-        let pause = StoreConfiguration.longestOperation + self.operationTimeout
+        let pause = StoreConfiguration.defaultLongestOperation + self.operationTimeout
         let seconds = (ContinuousClock.now - start - pause) / .seconds(1)
         print("a gateway's own walk: \(Int(Double(count) / seconds)) sessions/s")
     }

@@ -60,6 +60,13 @@ package enum ConfigurationFile {
             if case .savePath(let text) = site.servers, let problem = savePathProblem(text) {
                 reader.plainError("servers: \(problem)", at: reader.origin("sites.\(site.name).servers"))
             }
+            if case .savePath(let text) = site.previousServers, let problem = savePathProblem(text) {
+                let origin = reader.origin("sites.\(site.name).previous_servers")
+                reader.plainError("previous_servers: \(problem)", at: origin)
+            }
+        }
+        for index in configuration.sites.indices {
+            configuration.sites[index].stateDirectory = configuration.stateDirectory
         }
         ConfigurationRules.check(configuration, &reader)
         return self.result(configuration, reader)

@@ -30,6 +30,15 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             """
         ),
         .init(
+            "previous_servers",
+            \.previousServers,
+            .servers,
+            fallback: "those that the servers, or this gateway, remember",
+            """
+            The list that was in `servers` before, where neither the new servers nor `state_directory` can know of it:             the sessions are found there and moved. Not needed where a server is in both lists.
+            """
+        ),
+        .init(
             "redundancy",
             \.redundancy,
             .integer(1...8),
@@ -195,7 +204,7 @@ extension GatewayConfiguration.Site: ConfigurationSection {
 extension GatewayConfiguration.Site {
     /// The keys that a site with `sessions_of` takes from the other site.
     static let sharedKeys: Set<String> = [
-        "servers", "redundancy", "ring", "prefix", "secret", "idle_lifetime", "absolute_lifetime", "max_item_age",
+        "servers", "previous_servers", "redundancy", "ring", "prefix", "secret", "idle_lifetime", "absolute_lifetime", "max_item_age",
         "max_size", "connect_timeout", "operation_timeout", "load_timeout", "queue_length", "when_degraded",
         "when_unavailable", "cookie",
     ]
@@ -203,6 +212,7 @@ extension GatewayConfiguration.Site {
     /// What `sharedKeys` say, as in another site.
     mutating func takeSharedValues(from other: Self) {
         self.servers = other.servers
+        self.previousServers = other.previousServers
         self.redundancy = other.redundancy
         self.ring = other.ring
         self.prefix = other.prefix

@@ -9,6 +9,8 @@ extension GatewayConfiguration {
         /// copied from there.
         package var sessionsOf: String?
         package var servers: Servers = .none
+        /// Where the sessions may still be.
+        package var previousServers: Servers = .none
         package var redundancy = 2
         package var ring: Ring = .ketamaWeighted
         package var prefix = "sg:"
@@ -38,6 +40,8 @@ extension GatewayConfiguration {
         package var passesXAccel = false
         package var cookie = Cookie()
         package var backend: Backend = .fastCGI(FastCGI())
+        /// The whole configuration's; nil where there is none.
+        package var stateDirectory: String?
 
         package init() {}
 

@@ -233,7 +233,7 @@ package final class SessionStore: @unchecked Sendable {
             return
         }
         self.repairsUnderWay += 1
-        self.pool.perform(.keep, key: key, timeout: StoreConfiguration.longestOperation) { outcome in
+        self.pool.perform(.keep, key: key, timeout: self.configuration.longestOperation) { outcome in
             if case .chosen = outcome { self.counters.repaired() }
             self.repairsUnderWay -= 1
             if let next = self.waitingRepairs.popFirst() { self.repair(next) }

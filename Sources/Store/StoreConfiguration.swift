@@ -30,9 +30,16 @@ package struct StoreConfiguration: Sendable {
     /// Whether what fewer servers than `redundancy` know is served, marked as degraded.
     package var servesDegraded = true
     package var memcached = MemcachedConfiguration()
+    /// The ring that the sessions may still be on, where the servers say nothing of it.
+    package var previousRing: RingDescription?
+    /// What the pool's state was when a gateway here last knew it.
+    package var memory: PoolMemory?
+    /// How long a server's answers count from when it was asked for the pool's state. It is asked three times as often.
+    package var stateLease: Duration = .seconds(3)
 
     /// D of the protocol: no operation that is older acknowledges anything; a walk waits for it to pass.
-    package static let longestOperation: Duration = .seconds(2)
+    package var longestOperation = Self.defaultLongestOperation
+    package static let defaultLongestOperation: Duration = .seconds(2)
 
     package init(
         keyspace: SessionKeyspace,
@@ -49,6 +56,23 @@ package struct StoreConfiguration: Sendable {
         self.idleLifetime = idleLifetime
         self.absoluteLifetime = absoluteLifetime
     }
+
+    /// How the ring is configured.
+    package var ringDescription: RingDescription {
+        RingDescription(kind: self.ring, redundancy: self.redundancy, servers: self.servers.map(\.ringServer))
+    }
+
+    /// After it nobody works by the state before any more: longer than the lease and the longest operation, by a clock
+    /// that may be a tenth too fast.
+    var stateBarrier: Duration {
+        (self.stateLease + self.longestOperation + self.memcached.operationTimeout) * 11 / 10
+    }
+
+    /// Of the item by which one gateway at a time moves the sessions.
+    var moveLeaseKey: [UInt8] { self.keyspace.bytes.dropLast() + Array("!move".utf8) }
+
+    /// Of the items by which gateways tell of each other.
+    func registrationKey(_ slot: Int) -> [UInt8] { self.keyspace.bytes.dropLast() + Array("!gateway\(slot)".utf8) }
 
     /// Of the item that says that a server knows all it should. It belongs to the site, as what a server must know
     /// depends on the site's redundancy and ring.

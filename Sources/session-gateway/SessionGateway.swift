@@ -6,6 +6,8 @@ struct SessionGateway: AsyncParsableCommand {
         commandName: "session-gateway",
         abstract: "Loads visitors' sessions from replicated memcached in front of FastCGI and CGI applications.",
         version: "0.1.0",
-        subcommands: [Run.self, Check.self, RingCommand.self, VerifyCommand.self, RepairCommand.self]
+        subcommands: [
+            Run.self, Check.self, RingCommand.self, StatusCommand.self, VerifyCommand.self, RepairCommand.self,
+        ]
     )
 }

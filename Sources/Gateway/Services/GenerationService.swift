@@ -155,7 +155,7 @@ final class GenerationService: Service {
         return futures
     }
 
-    /// One walker and one watch per store, on the first event loop.
+    /// One walker, one keeper of the pool's state and one watch per store, on the first event loop.
     private func accompany(in group: inout DiscardingTaskGroup) -> Companions {
         let companions = Companions()
         let worker = self.workers[0]
@@ -185,6 +185,7 @@ private final class Companions: Sendable {
                 let generation = worker.generation
                 for (site, store) in generation.ownStores {
                     group.addTask { await Walker(pool: store.pool, logger: site.logger).run() }
+                    group.addTask { await PoolKeeper(pool: store.pool, logger: site.logger).run() }
                     group.addTask { await ServerWatch(pool: store.pool, logger: site.logger).run() }
                 }
                 for await _ in self.stop {}

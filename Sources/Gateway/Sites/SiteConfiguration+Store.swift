@@ -24,6 +24,20 @@ extension StoreConfiguration {
         store.maximumItemAge = site.maximumItemAge
         store.loadTimeout = site.loadTimeout
         store.servesDegraded = site.whenDegraded == .serve
+        let previous = try Self.servers(of: site.previousServers, site.name, ring: ring)
+        if !previous.isEmpty {
+            store.previousRing = RingDescription(
+                kind: ring,
+                redundancy: site.redundancy,
+                servers: previous.map(\.ringServer)
+            )
+        }
+        if let directory = site.stateDirectory {
+            store.memory = PoolMemory(
+                path: "\(directory)/pool-\(site.storeName)-\(keyspace.fingerprint)",
+                longestLife: max(site.absoluteLifetime, .seconds(86_400))
+            )
+        }
         store.memcached.connectTimeout = site.connectTimeout
         store.memcached.operationTimeout = site.operationTimeout
         store.memcached.maximumCommandsInFlight = site.queueLength
@@ -35,13 +49,21 @@ extension StoreConfiguration {
         of site: GatewayConfiguration.Site,
         ring: RingKind
     ) throws(GatewayError) -> [Server] {
-        switch site.servers {
+        try self.servers(of: site.servers, site.name, ring: ring)
+    }
+
+    private static func servers(
+        of servers: GatewayConfiguration.Servers,
+        _ site: String,
+        ring: RingKind
+    ) throws(GatewayError) -> [Server] {
+        switch servers {
         case .none:
             return []
         case .list(let servers):
             return try servers.map { server throws(GatewayError) in
                 guard let address = MemcachedAddress(parsing: server.address.description) else {
-                    throw GatewayError("site \(site.name): \(server.address) is not the address of a memcached")
+                    throw GatewayError("site \(site): \(server.address) is not the address of a memcached")
                 }
                 return Server(address: address, ringServer: RingServer(server, ring: ring))
             }
@@ -50,7 +72,7 @@ extension StoreConfiguration {
                 return try PHPSavePath.parse(path).map { server in
                     guard let address = MemcachedAddress(server) else {
                         throw GatewayError(
-                            "site \(site.name): save path: \(server.host) is not the address of a memcached"
+                            "site \(site): save path: \(server.host) is not the address of a memcached"
                         )
                     }
                     return Server(address: address, ringServer: server)
@@ -58,7 +80,7 @@ extension StoreConfiguration {
             } catch let error as GatewayError {
                 throw error
             } catch {
-                throw GatewayError("site \(site.name): save path: \(error)")
+                throw GatewayError("site \(site): save path: \(error)")
             }
         }
     }
@@ -78,9 +100,11 @@ extension RingServer {
     }
 }
 
-extension MemcachedAddress {
-    fileprivate init?(_ server: RingServer) {
-        self.init(parsing: server.port == 0 ? server.host : "\(server.host):\(server.port)")
+extension SessionKeyspace {
+    /// For the name of a file: FNV-1a.
+    fileprivate var fingerprint: String {
+        let hash = self.bytes.reduce(2_166_136_261 as UInt32) { ($0 ^ UInt32($1)) &* 16_777_619 }
+        return String(hash, radix: 16)
     }
 }
 

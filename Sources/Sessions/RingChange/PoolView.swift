@@ -46,8 +46,12 @@ package struct PoolView<Ring: PoolRing>: Sendable {
     package func marker(of server: Ring.Server) -> PoolState<Ring>? { self.sights[server]?.state }
 
     /// Whether an operation that began then may count the server's answers.
-    package func isFresh(_ server: Ring.Server, at time: Int64) -> Bool {
-        (self.state.epoch > 0 || self.trustsAssumption) && (self.sights[server]?.freshUntil ?? .min) > time
+    package func isFresh(_ server: Ring.Server, at time: Int64) -> Bool { self.freshUntil(server) > time }
+
+    /// Operations that began before may count the server's answers.
+    package func freshUntil(_ server: Ring.Server) -> Int64 {
+        guard self.state.epoch > 0 || self.trustsAssumption else { return .min }
+        return self.sights[server]?.freshUntil ?? .min
     }
 
     /// A server that is behind is no trouble, as long as it was asked not long ago: neighbouring states go together. Of two

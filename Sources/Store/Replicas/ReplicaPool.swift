@@ -2,7 +2,7 @@ import DequeModule
 package import Logging
 import Memcached
 package import NIOCore
-import Sessions
+package import Sessions
 
 /// The servers of one site as one event loop sees them: executes replica operations over the sockets.
 ///
@@ -12,13 +12,21 @@ package final class ReplicaPool: @unchecked Sendable {
     let configuration: StoreConfiguration
     let counters: StoreCounters
     let codec: RecordCodec
-    let placement: Placement
-    let servers: [ReplicaServer]
+    private(set) var placement: PoolPlacement
+    /// Those of the configuration first; one that is in no ring any more stays, closed.
+    private(set) var servers: [ReplicaServer] = []
+    /// By name, the last one of it.
+    private(set) var numbers: [String: Int] = [:]
+    /// What operations work by.
+    private(set) var view: PoolView<RingDescription>
     private let logger: Logger
     private var random: FastRandom
     /// Random per pool: with the version it names a write.
     private let writer: UInt64
     private var lastVersion: UInt64 = 0
+    private var isStarted = false
+    private var looks: RepeatedTask?
+    private var trust: Scheduled<Void>?
 
     package init(
         configuration: StoreConfiguration,
@@ -31,42 +39,136 @@ package final class ReplicaPool: @unchecked Sendable {
         self.eventLoop = eventLoop
         self.counters = counters
         self.logger = logger
-        self.placement = Placement(configuration)
         self.codec = RecordCodec(
             secret: configuration.secret.map { Array($0.utf8) } ?? configuration.keyspace.bytes
         )
         self.random = FastRandom(seed: system.next())
         self.writer = system.next()
-        // The configuration's check has refused prefixes and site names that make no key.
-        let marker = MemcachedKey(configuration.markerKey)
-        self.servers = configuration.servers.compactMap { server in
-            marker.map {
-                ReplicaServer(
-                    server,
-                    marker: $0,
-                    configuration: configuration.memcached,
-                    eventLoop: eventLoop,
-                    logger: logger
-                )
-            }
-        }
+        let assumed = configuration.assumedState
+        self.view = PoolView(assumed: assumed, lease: configuration.stateLease.nanoseconds)
+        self.placement = PoolPlacement(assumed, numbers: [:])
+        for server in configuration.servers { self.addServer(server) }
+        self.makePlacement()
     }
 
     package func start() {
         self.eventLoop.assertInEventLoop()
+        self.isStarted = true
         for server in self.servers {
             server.start()
+        }
+        let loop = self.eventLoop
+        let interval = TimeAmount.nanoseconds(self.configuration.stateLease.nanoseconds / 3)
+        self.looks = loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak self] _ in
+            guard let self else { return }
+            for server in self.servers { server.look() }
+        }
+        // Who has not answered by then is away.
+        let time = self.configuration.memcached.connectTimeout
+        self.trust = loop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: .nanoseconds(time.nanoseconds)) {
+            [weak self] in self?.trustAssumption()
         }
     }
 
     package func close() -> EventLoopFuture<Void> {
         self.eventLoop.assertInEventLoop()
+        self.isStarted = false
+        self.looks?.cancel()
+        self.trust?.cancel()
         return EventLoopFuture.andAllComplete(self.servers.map { $0.close() }, on: self.eventLoop)
+    }
+
+    // MARK: The state of the pool
+
+    /// What the pool works by.
+    package var state: PoolState<RingDescription> { self.view.state }
+
+    private func addServer(_ server: StoreConfiguration.Server) {
+        let name = server.ringServer.address
+        if let number = self.numbers[name], !self.servers[number].isClosed { return }
+        // The configuration's check has refused prefixes and site names that make no key.
+        guard let marker = MemcachedKey(self.configuration.markerKey) else { return }
+        let added = ReplicaServer(
+            server,
+            marker: marker,
+            configuration: self.configuration.memcached,
+            eventLoop: self.eventLoop,
+            logger: self.logger,
+            onLook: { [weak self] in self?.looked($0, $1, asked: $2) },
+            onLost: { [weak self] in self?.lost($0) }
+        )
+        self.numbers[name] = self.servers.count
+        self.servers.append(added)
+        if self.isStarted { added.start() }
+    }
+
+    /// All servers of the state are known from now on.
+    private func makePlacement() {
+        let state = self.view.state
+        for server in state.guardian.servers + state.goal.servers {
+            guard let address = MemcachedAddress(server) else { continue }
+            self.addServer(StoreConfiguration.Server(address: address, ringServer: server))
+        }
+        self.placement = PoolPlacement(state, numbers: self.numbers)
+    }
+
+    private func looked(_ server: ReplicaServer, _ state: PoolState<RingDescription>?, asked: NIODeadline) {
+        let isNews = self.view.saw(state, on: server.name, asked: asked.nanoseconds)
+        if isNews {
+            self.makePlacement()
+            self.freshen(self.servers)
+            self.logger.debug("the pool's state", metadata: ["epoch": "\(self.view.state.epoch)"])
+        } else {
+            self.freshen([server])
+        }
+        let isWhole = self.servers.allSatisfy { $0.isAvailable }
+        if !self.view.trustsAssumption, isWhole { self.trustAssumption() }
+    }
+
+    private func lost(_ server: ReplicaServer) {
+        self.view.lost(server.name)
+        self.freshen([server])
+    }
+
+    private func trustAssumption() {
+        self.trust?.cancel()
+        self.view.trustsAssumption = true
+        self.freshen(self.servers)
+    }
+
+    private func freshen(_ servers: [ReplicaServer]) {
+        for server in servers { server.freshUntil = self.view.freshUntil(server.name) }
+    }
+
+    /// Ends the connections to servers that are in no ring any more.
+    func closeFormerServers() {
+        let members = Set(self.view.state.members).union(self.configuration.servers.map(\.ringServer.address))
+        for server in self.servers where !server.isClosed && !members.contains(server.name) {
+            self.logger.notice("a server is not needed any more", metadata: ["server": "\(server.address)"])
+            _ = server.close()
+        }
+    }
+
+    /// What a server that is marked complete now is marked with.
+    var markerText: MemcachedValue {
+        var state = self.view.state
+        // The first of a new pool.
+        state.epoch = max(state.epoch, 1)
+        return MemcachedValue(head: ByteBuffer(string: state.text))
+    }
+
+    /// r of the servers that are walked for.
+    var walkedRedundancy: Int {
+        if case .joined(_, let ring) = self.view.state.stage { return ring.redundancy }
+        return self.view.state.guardian.redundancy
     }
 
     /// Whether enough servers answer for acknowledged reads and writes of any key, as far as one can tell at once.
     package var isReady: Bool {
-        self.servers.count { $0.isAvailable } >= min(self.configuration.redundancy, self.servers.count)
+        let members = self.view.state.guardian.members
+        let available = members.count { name in self.numbers[name].map { self.servers[$0].isAvailable } ?? false }
+        return (self.view.state.epoch > 0 || self.view.trustsAssumption)
+            && available >= min(self.view.state.guardian.redundancy, members.count)
     }
 
     /// The identity of a new write: its version is greater than the base's and any this pool has issued.

@@ -13,6 +13,10 @@ final class ReplicaRun {
     private let servers: [ReplicaServer]
     private var completion: ((ReplicaOutcome) -> Void)?
     private let started = NIODeadline.now()
+    /// Of the pool, when it began.
+    private let epoch: UInt64
+    /// Positions whose server was asked for the pool's state not long before.
+    private var validated: Positions = []
     private var deadline: Scheduled<Void>?
     /// What is still to be done: an answer may come while an earlier step is being executed.
     private var steps = Deque<ReplicaStep>()
@@ -36,6 +40,11 @@ final class ReplicaRun {
         self.memcachedKey = memcachedKey
         self.servers = servers
         self.completion = completion
+        self.epoch = pool.view.state.epoch
+        let started = self.started.nanoseconds
+        for (position, server) in servers.enumerated() where server.freshUntil > started {
+            self.validated.insert(position)
+        }
     }
 
     func start(timeout: Duration) {
@@ -84,10 +93,19 @@ final class ReplicaRun {
     private func send(_ command: ReplicaCommand, to position: Int, call: ReplicaCall) {
         let server = self.servers[position]
         let (request, only) = self.request(command)
+        // Answered before the command is.
+        if !self.validated.contains(position) { server.look() }
         server.client.send(request, only: only) { result, connection in
-            let answer = self.answer(result, on: connection, of: server)
+            let answer =
+                self.mayCount(position, server) ? self.answer(result, on: connection, of: server) : .failed
             self.advance { $0.answered(answer, by: position, to: call, &$1) }
         }
+    }
+
+    /// A server that this gateway has not heard of for a while may have gone on with others to another ring.
+    private func mayCount(_ position: Int, _ server: ReplicaServer) -> Bool {
+        self.validated.contains(position)
+            || (self.pool.view.state.epoch == self.epoch && server.freshUntil > self.started.nanoseconds)
     }
 
     private func request(_ command: ReplicaCommand) -> (MemcachedCommand, only: ConnectionNumber?) {
@@ -175,10 +193,14 @@ struct RunSurroundings: ReplicaSurroundings {
     }
 
     var mayAcknowledge: Bool {
-        NIODeadline.now() - self.started < .nanoseconds(StoreConfiguration.longestOperation.nanoseconds)
+        NIODeadline.now() - self.started < .nanoseconds(self.pool.configuration.longestOperation.nanoseconds)
     }
 
     var now: SessionRecord.Timestamp { StoreClock.now }
 
     mutating func randomNumber() -> UInt64 { self.pool.nextRandom() }
+}
+
+extension NIODeadline {
+    var nanoseconds: Int64 { Int64(clamping: self.uptimeNanoseconds) }
 }

@@ -6,13 +6,32 @@ import Sessions
 /// One memcached of a site as one event loop sees it, and whether it is complete: whether it has been walked in its
 /// present life, so that its "absent" means that there is nothing. All on that event loop.
 final class ReplicaServer {
+    /// What a look at the marker found.
+    struct Marker {
+        var text: ByteBuffer
+        var token: UInt64
+        var state: PoolState<RingDescription>?
+    }
+
     let address: MemcachedAddress
+    /// In rings.
+    let name: String
     private(set) var client: MemcachedServer! = nil
     private let eventLoop: any EventLoop
     private let marker: MemcachedKey
+    /// From when a connection's greeting is answered to a moment before it was sent, at most.
+    private let greetingTime: TimeAmount
+    /// Told of each look at the marker: what it says, and a moment before it was asked; and of the end of a connection.
+    private let onLook: (ReplicaServer, PoolState<RingDescription>?, NIODeadline) -> Void
+    private let onLost: (ReplicaServer) -> Void
     /// The connection on which the marker was seen.
     private var completeConnection: ConnectionNumber?
+    private(set) var lastMarker: Marker?
     private var poll: Scheduled<Void>?
+    private var isLooking = false
+    private(set) var isClosed = false
+    /// Operations that began before count its answers.
+    var freshUntil: Int64 = .min
 
     /// Pause between two looks at the marker while it is missing: another gateway may be walking.
     private static let pollInterval: TimeAmount = .milliseconds(250)
@@ -22,11 +41,18 @@ final class ReplicaServer {
         marker: MemcachedKey,
         configuration: MemcachedConfiguration,
         eventLoop: any EventLoop,
-        logger: Logger
+        logger: Logger,
+        onLook: @escaping (ReplicaServer, PoolState<RingDescription>?, NIODeadline) -> Void,
+        onLost: @escaping (ReplicaServer) -> Void
     ) {
         self.address = server.address
+        self.name = server.ringServer.address
         self.marker = marker
         self.eventLoop = eventLoop
+        self.onLook = onLook
+        self.onLost = onLost
+        let greetingTime = configuration.connectTimeout + configuration.operationTimeout
+        self.greetingTime = .nanoseconds(greetingTime.nanoseconds)
         self.client = MemcachedServer(
             address: server.address,
             eventLoop: eventLoop,
@@ -43,6 +69,7 @@ final class ReplicaServer {
     }
 
     func close() -> EventLoopFuture<Void> {
+        self.isClosed = true
         self.poll?.cancel()
         return self.client.close()
     }
@@ -61,39 +88,66 @@ final class ReplicaServer {
         self.completeConnection == connection
     }
 
-    /// The marker was written, or seen, on this connection.
+    /// The marker was written on this connection.
     func markedComplete(on connection: ConnectionNumber) {
         guard self.client.connection == connection else { return }
         self.completeConnection = connection
         self.poll?.cancel()
         self.poll = nil
+        self.look()
+    }
+
+    // MARK: The marker
+
+    /// Asks for the marker, unless it has been asked for.
+    func look() {
+        guard !self.isLooking, let connection = self.client.connection else { return }
+        self.isLooking = true
+        let asked = NIODeadline.now()
+        self.client.send(.get(self.marker, touch: nil), only: connection) { result, _ in
+            self.isLooking = false
+            guard case .success(let reply) = result, self.client.connection == connection else { return }
+            self.note(reply, on: connection, asked: asked)
+        }
     }
 
     private func connected(_ connection: ConnectionNumber, _ reply: MemcachedReply?) {
-        if case .hit = reply {
-            self.completeConnection = connection
-        } else {
+        self.isLooking = false
+        self.note(reply ?? .miss, on: connection, asked: .now() - self.greetingTime)
+    }
+
+    private func note(_ reply: MemcachedReply, on connection: ConnectionNumber, asked: NIODeadline) {
+        guard case .hit(let text, let token, _) = reply else {
+            // Never written in this life, or evicted: what the server knows is not known any more.
             self.completeConnection = nil
-            self.schedulePoll(connection)
+            self.lastMarker = nil
+            if self.poll == nil { self.schedulePoll(connection) }
+            self.onLook(self, nil, asked)
+            return
         }
+        self.completeConnection = connection
+        self.poll?.cancel()
+        self.poll = nil
+        let state = self.lastMarker?.text == text ? self.lastMarker?.state : PoolState(text: String(buffer: text))
+        self.lastMarker = Marker(text: text, token: token, state: state)
+        self.onLook(self, state, asked)
     }
 
     private func disconnected() {
         self.completeConnection = nil
+        self.lastMarker = nil
         self.poll?.cancel()
         self.poll = nil
+        self.onLost(self)
     }
 
     private func schedulePoll(_ connection: ConnectionNumber) {
         self.poll = self.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: Self.pollInterval) { [weak self] in
             guard let self else { return }
-            self.client.send(.get(self.marker, touch: nil), only: connection) { result, _ in
-                if case .success(.hit) = result {
-                    self.markedComplete(on: connection)
-                } else if self.client.connection == connection {
-                    self.schedulePoll(connection)
-                }
-            }
+            self.poll = nil
+            guard self.client.connection == connection, self.completeConnection != connection else { return }
+            self.look()
+            if self.poll == nil { self.schedulePoll(connection) }
         }
     }
 }

@@ -107,7 +107,7 @@ package struct CopyComparison: Sendable, Equatable {
         }
         // Positions of another ring say nothing about this one: the record belongs on the first servers.
         let isOfThisRing = record.placement == set.placement && !record.holders.isEmpty
-        let home = set.all.prefix(set.redundancy)
+        let home = set.home
         let holders = isOfThisRing ? record.holders : home
         let findings = slots.enumerated().map { position, slot in
             Self.finding(slot, of: record, isHolder: holders.contains(position))
@@ -131,8 +131,9 @@ package struct CopyComparison: Sendable, Equatable {
             }
         self.flaws = flaws
         self.findings = findings
-        let answering = slots.indices.filter { !slots[$0].isSilent }
-        self.isAtHome = isOfThisRing && Array(record.holders) == Array(answering.prefix(set.redundancy))
+        var answering: Positions = []
+        for (position, slot) in slots.enumerated() where !slot.isSilent { answering.insert(position) }
+        self.isAtHome = isOfThisRing && record.holders == set.firstHolders(among: answering)
         self.isShortOfSeen = present < set.redundancy
         self.holders = holders
     }

@@ -5,7 +5,9 @@ package import Sessions
 extension ReplicaPool {
     /// What can be said of each server now.
     package var conditions: [ServerCondition] {
-        self.servers.map { server in
+        let members = Set(self.state.walkedMembers)
+        return self.servers.map { server in
+            guard !server.isClosed, members.contains(server.name) else { return .outside }
             guard server.isAvailable, let connection = server.client.connection else { return .down }
             let identity = ConnectionIdentity(number: connection.rawValue)
             return server.isComplete(on: connection) ? .complete(identity) : .incomplete(identity)

@@ -6,7 +6,7 @@ package import Sessions
 /// second reading finds exactly the same after a pause in which every operation under way has ended.
 package struct Suspects: Sendable {
     /// The pause before each reading but the first; operations that are older do nothing more.
-    package static let pause: Duration = StoreConfiguration.longestOperation
+    package static let pause: Duration = StoreConfiguration.defaultLongestOperation
     /// Readings after which a session is left that changes all the time.
     package static let maximumReadings = 5
 

@@ -9,6 +9,8 @@ package struct VerificationReport: Sendable, Equatable {
             case incomplete
             /// Not connected at some time, or its keys could not be listed.
             case unreachable
+            /// Of a ring that is not in force yet, or no more.
+            case outside
         }
 
         package var address: MemcachedAddress

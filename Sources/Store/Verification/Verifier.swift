@@ -52,7 +52,7 @@ package struct Verifier: Sendable {
         var random = SystemRandomNumberGenerator()
         var done = 0.0
         let listing = KeyListing(pool: self.pool, maximumKeys: self.maximumKeys)
-        await listing.forEachPart(of: conditions.indices.filter { conditions[$0] != .down }) { server, error in
+        await listing.forEachPart(of: conditions.indices.filter { conditions[$0].connection != nil }) { server, error in
             unlisted.insert(server)
             self.logger.warning(
                 "a server's keys could not be listed",
@@ -86,6 +86,7 @@ package struct Verifier: Sendable {
                 case .complete: .complete
                 case .incomplete: .incomplete
                 case .down: .unreachable
+                case .outside: .outside
                 }
         }
         return report

@@ -13,6 +13,8 @@ package struct RepairReport: Sendable, Equatable {
             /// could not be chosen anew.
             case incomplete
             case unreachable
+            /// Of a ring that is not in force yet, or no more.
+            case outside
         }
 
         package var address: MemcachedAddress

@@ -40,9 +40,9 @@ package struct Repairer: Sendable {
             if connections.contains(where: { $0 != nil }) {
                 // What was under way on a server's former life is over after this.
                 let timeout = self.pool.configuration.memcached.operationTimeout
-                try? await Task.sleep(for: StoreConfiguration.longestOperation + timeout)
+                try? await Task.sleep(for: self.pool.configuration.longestOperation + timeout)
             }
-            let plan = RepairPlan(conditions: self.pool.conditions, redundancy: self.pool.configuration.redundancy)
+            let plan = RepairPlan(conditions: self.pool.conditions, redundancy: self.pool.walkedRedundancy)
             let lives = self.pool.servers.map(\.client.connection)
             let result = await self.walk(progress)
             report.add(result.report)
@@ -61,7 +61,7 @@ package struct Repairer: Sendable {
             }
             // Another walk helps where a server came back meanwhile, or another one was accepted first.
             let conditions = self.pool.conditions
-            let rest = RepairPlan(conditions: conditions, redundancy: self.pool.configuration.redundancy)
+            let rest = RepairPlan(conditions: conditions, redundancy: self.pool.walkedRedundancy)
             if rest.filled.isEmpty { break }
         }
         for (server, condition) in self.pool.conditions.enumerated() {
@@ -69,6 +69,7 @@ package struct Repairer: Sendable {
             case .complete: break
             case .incomplete: report.servers[server].condition = .incomplete
             case .down: report.servers[server].condition = .unreachable
+            case .outside: report.servers[server].condition = .outside
             }
         }
         return report
@@ -99,7 +100,7 @@ package struct Repairer: Sendable {
 
     private func walk(_ progress: @escaping (RepairReport, Double) -> Void) async -> Walk {
         let conditions = self.pool.conditions
-        let available = conditions.indices.filter { conditions[$0] != .down }
+        let available = conditions.indices.filter { conditions[$0].connection != nil }
         let walk = Walk(report: RepairReport(servers: self.pool.servers.map(\.address)), listed: Set(available))
         let pipeline = KeyPipeline(pool: self.pool, pace: self.rate.map { RepairPace(rate: $0, now: .now()) })
         let reader = CopyReader(pool: self.pool, pipeline: pipeline)
@@ -138,7 +139,7 @@ package struct Repairer: Sendable {
         let (set, servers) = self.pool.placement.replicas(of: key)
         let forgetful = self.forgetful(servers)
         // Where one of the first servers has forgotten, the answer is known.
-        if !set.all.prefix(set.redundancy).isDisjoint(with: forgetful) {
+        if !set.home.isDisjoint(with: forgetful) {
             return self.chooseAnew(key, servers, reader, walk, done)
         }
         reader.read(key) { comparison, servers in

@@ -9,7 +9,7 @@ extension ReplicaPool {
     /// Has a session's record chosen anew on the servers where it belongs. Where too few of them answer it is tried
     /// again, three times in all, with growing pauses. Call and result on the event loop.
     func chooseAnew(_ key: SessionKey, attempt: Int = 1, completion: @escaping (ReplicaOutcome) -> Void) {
-        self.perform(.keep, key: key, timeout: StoreConfiguration.longestOperation) { outcome in
+        self.perform(.keep, key: key, timeout: self.configuration.longestOperation) { outcome in
             switch outcome {
             case .chosen, .none, .destroyed, .beyondRepair:
                 completion(outcome)
@@ -28,8 +28,7 @@ extension ReplicaPool {
     /// - Returns: whether it is marked; not where the connection has changed.
     func mark(_ index: Int, on connection: ConnectionNumber) async -> Bool {
         guard let marker = MemcachedKey(self.configuration.markerKey) else { return false }
-        let value = MemcachedValue(head: ByteBuffer(string: "complete"))
-        switch await self.send(.add(marker, value, .never), to: index, on: connection) {
+        switch await self.send(.add(marker, self.markerText, .never), to: index, on: connection) {
         case .stored, .notStored:
             self.servers[index].markedComplete(on: connection)
             return true

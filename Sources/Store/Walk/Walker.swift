@@ -26,16 +26,24 @@ package struct Walker: Sendable {
     /// Until the task is cancelled. Runs on the pool's event loop.
     package func run() async {
         await withDiscardingTaskGroup { group in
-            for index in self.pool.servers.indices {
-                group.addTask { await self.watch(index) }
+            var watched = 0
+            while !Task.isCancelled {
+                // A change of the ring brings new ones.
+                while watched < self.pool.servers.count {
+                    let index = watched
+                    group.addTask { await self.watch(index) }
+                    watched += 1
+                }
+                try? await Task.sleep(for: Self.pause)
             }
         }
     }
 
     private func watch(_ index: Int) async {
         let server = self.pool.servers[index]
-        while !Task.isCancelled {
-            if let connection = server.incompleteConnection {
+        while !Task.isCancelled, !server.isClosed {
+            // What is in no ring yet, or no more, is not walked for.
+            if let connection = server.incompleteConnection, self.pool.conditions[index] != .outside {
                 await self.complete(index, on: connection)
             }
             try? await Task.sleep(for: Self.pause)
@@ -48,7 +56,7 @@ package struct Walker: Sendable {
         var attempt = WalkAttempt(
             for: index,
             on: ConnectionIdentity(number: connection.rawValue),
-            redundancy: self.configuration.redundancy
+            redundancy: self.pool.walkedRedundancy
         )
         let lease = WalkLease(pool: self.pool, server: index, on: connection)
         let walk = Walk(server: index, connection: connection)
@@ -57,7 +65,7 @@ package struct Walker: Sendable {
             switch step {
             case .settle:
                 try? await Task.sleep(
-                    for: StoreConfiguration.longestOperation + self.configuration.memcached.operationTimeout
+                    for: self.pool.configuration.longestOperation + self.configuration.memcached.operationTimeout
                 )
                 step = attempt.waited(self.pool.conditions)
             case .pause:

@@ -9,26 +9,31 @@ package final class ServerWatch: Sendable {
     private let pool: ReplicaPool
     private let logger: Logger
     private let interval: Duration
-    /// By server, in the order of the configuration.
-    private let answers: Mutex<[MemcachedStatistics?]>
+    private let answers = Mutex<[Answer]>([])
+
+    /// What a server said; nil while it has said nothing.
+    private struct Answer {
+        var address: MemcachedAddress
+        var statistics: MemcachedStatistics?
+    }
 
     package init(pool: ReplicaPool, logger: Logger, interval: Duration = .seconds(60)) {
         self.pool = pool
         self.logger = logger
         self.interval = interval
-        self.answers = Mutex(Array(repeating: nil, count: pool.servers.count))
+        let servers = pool.servers.map { Answer(address: $0.address) }
+        self.answers.withLock { $0 = servers }
     }
 
     /// The last answers, nil for a server that has given none.
     package var latest: [(address: MemcachedAddress, statistics: MemcachedStatistics?)] {
-        let answers = self.answers.withLock { $0 }
-        return zip(self.pool.servers, answers).map { ($0.address, $1) }
+        self.answers.withLock { $0.map { ($0.address, $0.statistics) } }
     }
 
     /// Until the task is cancelled. Runs on the pool's event loop.
     package func run() async {
         while !Task.isCancelled {
-            for index in self.pool.servers.indices {
+            for index in self.pool.servers.indices where !self.pool.servers[index].isClosed {
                 if let statistics = await self.statistics(of: self.pool.servers[index]) {
                     self.take(statistics, of: index)
                 }
@@ -51,8 +56,9 @@ package final class ServerWatch: Sendable {
 
     private func take(_ statistics: MemcachedStatistics, of index: Int) {
         let earlier = self.answers.withLock { answers in
-            defer { answers[index] = statistics }
-            return answers[index]
+            while answers.count <= index { answers.append(Answer(address: self.pool.servers[answers.count].address)) }
+            defer { answers[index].statistics = statistics }
+            return answers[index].statistics
         }
         for decline in ServerDecline.between(earlier, statistics) {
             var metadata: Logger.Metadata = ["server": "\(self.pool.servers[index].address)"]
