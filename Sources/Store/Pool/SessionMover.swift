@@ -55,7 +55,7 @@ final class SessionMover {
         let keyspace = self.pool.configuration.keyspace
         do {
             try await MemcachedKeyDump(address: address, eventLoop: self.pool.eventLoop)
-                .forEachBatch(withPrefix: keyspace.bytes) { batch in
+                .forEachBatch(withPrefix: keyspace.bytes) { batch, _ in
                     let keys = batch.compactMap { keyspace.key(ofItem: $0.bytes) }.filter { self.isDue($0) }
                     await self.pipeline.run(keys) { key, done in self.move(key, attempt: 1, done) }
                     guard self.failures == 0, self.pool.state == self.state, await keepOn() else {
