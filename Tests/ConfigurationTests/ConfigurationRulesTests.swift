@@ -212,6 +212,7 @@ import Testing
         #expect(GatewayConfiguration.Site.sharedKeys.isSubset(of: GatewayConfiguration.Site.keys.map(\.name)))
         var other = GatewayConfiguration.Site()
         other.servers = .savePath("a:1")
+        other.previousServers = .list([.init(address: .tcp(host: "b", port: 2))])
         other.redundancy = 3
         other.ring = .flexihash
         other.prefix = "x"

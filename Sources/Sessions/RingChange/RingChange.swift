@@ -58,6 +58,7 @@ package struct RingChange<Ring: PoolRing>: Sendable {
     }
 
     /// - Parameters:
+    ///   - sights: of all members of the state, and of the wish.
     ///   - state: what this gateway works by: the latest that it has heard of.
     ///   - wish: the ring that all gateways are configured with; nil where they differ, or it is not known.
     package mutating func look(
@@ -114,7 +115,13 @@ package struct RingChange<Ring: PoolRing>: Sendable {
         case .stable(let ring):
             self.situation = .stable
             guard let wish, wish != ring else { return .rest }
-            let next = ring.placesAlike(wish) ? state.followed(by: .stable(wish)) : state.followed(by: .joining(from: ring, to: wish))
+            if ring.placesAlike(wish) { return self.write(state.followed(by: .stable(wish)), after: state, sights) }
+            let next = state.followed(by: .joining(from: ring, to: wish))
+            // From then on the new servers hold what is written: not before they are there.
+            if let obstacle = RingMove.obstacle(to: next, conditions: sights.mapValues(\.condition)) {
+                self.situation = .obstructed(obstacle)
+                return .rest
+            }
             return self.write(next, after: state, sights)
         case .joining(let from, let to):
             if let wish, wish != to { return self.write(state.followed(by: .stable(from)), after: state, sights) }

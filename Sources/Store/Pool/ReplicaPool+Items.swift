@@ -45,8 +45,8 @@ extension ReplicaPool {
     /// What is known of each server, by name.
     var sights: [String: RingChange<RingDescription>.Sight] {
         var sights: [String: RingChange<RingDescription>.Sight] = [:]
-        for name in self.state.members {
-            guard let number = self.numbers[name] else { continue }
+        for name in self.state.members + self.configuration.servers.map(\.ringServer.address) {
+            guard sights[name] == nil, let number = self.numbers[name] else { continue }
             let server = self.servers[number]
             var condition = ServerCondition.down
             if server.isAvailable, let connection = server.client.connection {

@@ -27,6 +27,8 @@ package final class ReplicaPool: @unchecked Sendable {
     private var isStarted = false
     private var looks: RepeatedTask?
     private var trust: Scheduled<Void>?
+    /// A state that is gone by when its servers are connected, or then at the latest.
+    private var awaited: (epoch: UInt64, until: NIODeadline)?
 
     package init(
         configuration: StoreConfiguration,
@@ -113,6 +115,7 @@ package final class ReplicaPool: @unchecked Sendable {
     }
 
     private func looked(_ server: ReplicaServer, _ state: PoolState<RingDescription>?, asked: NIODeadline) {
+        if let state, state.epoch > self.view.state.epoch, self.mustWait(for: state) { return }
         let isNews = self.view.saw(state, on: server.name, asked: asked.nanoseconds)
         if isNews {
             self.makePlacement()
@@ -121,8 +124,39 @@ package final class ReplicaPool: @unchecked Sendable {
         } else {
             self.freshen([server])
         }
+        if self.awaited != nil, isNews {
+            self.awaited = nil
+        } else if self.awaited != nil, self.servers.allSatisfy({ $0.isClosed || $0.isAvailable }) {
+            self.awaited = nil
+            self.lookAgain()
+        }
         let isWhole = self.servers.allSatisfy { $0.isAvailable }
         if !self.view.trustsAssumption, isWhole { self.trustAssumption() }
+    }
+
+    /// Connects to servers that a new state has before going by it: what this gateway works by now is still good for as
+    /// long as its looks at the servers are, of which this one does not count.
+    private func mustWait(for state: PoolState<RingDescription>) -> Bool {
+        for server in state.guardian.servers + state.goal.servers {
+            guard let address = MemcachedAddress(server) else { continue }
+            self.addServer(StoreConfiguration.Server(address: address, ringServer: server))
+        }
+        let areThere = state.members.allSatisfy { name in
+            self.numbers[name].map { self.servers[$0].isAvailable } ?? false
+        }
+        let now = NIODeadline.now()
+        if areThere || self.view.state.epoch == 0 { return false }
+        if let awaited = self.awaited, awaited.epoch == state.epoch { return now < awaited.until }
+        let patience = TimeAmount.nanoseconds(self.configuration.stateLease.nanoseconds / 3)
+        self.awaited = (state.epoch, now + patience)
+        self.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: patience + .milliseconds(1)) { [weak self] in
+            self?.lookAgain()
+        }
+        return true
+    }
+
+    private func lookAgain() {
+        for server in self.servers where !server.isClosed { server.look() }
     }
 
     private func lost(_ server: ReplicaServer) {

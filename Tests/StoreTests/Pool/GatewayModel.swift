@@ -166,12 +166,14 @@ final class GatewayModel: Sendable {
                 switch await store.load(key) {
                 case .live(let session) where !session.isDegraded:
                     let number = (Int(String(buffer: session.payload)) ?? 0) + 1
+                    let started = ContinuousClock.now
+                    let epochs = "\(store.pool.state.epoch) \(session.loaded.needsRepair)"
                     let outcome = await store.save(session, key: key, payload: ByteBuffer(string: "\(number)"))
                     store.maintain(session, key: key)
                     switch outcome {
                     case .saved: saved += 1
                     case .discarded: break
-                    case .unknown, .degraded, .unavailable: failures.append("\(outcome)".prefix(12).description)
+                    case .unknown, .degraded, .unavailable: failures.append("\("\(outcome)".prefix(12)) \(epochs) to \(store.pool.state.epoch) \(ContinuousClock.now - started)")
                     }
                 case .live: failures.append("degraded load")
                 case .none: failures.append("none")
