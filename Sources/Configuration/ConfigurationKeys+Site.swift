@@ -204,9 +204,9 @@ extension GatewayConfiguration.Site: ConfigurationSection {
 extension GatewayConfiguration.Site {
     /// The keys that a site with `sessions_of` takes from the other site.
     static let sharedKeys: Set<String> = [
-        "servers", "previous_servers", "redundancy", "ring", "prefix", "secret", "idle_lifetime", "absolute_lifetime", "max_item_age",
-        "max_size", "connect_timeout", "operation_timeout", "load_timeout", "queue_length", "when_degraded",
-        "when_unavailable", "cookie",
+        "servers", "previous_servers", "redundancy", "ring", "prefix", "secret", "idle_lifetime", "absolute_lifetime",
+        "max_item_age", "max_size", "connect_timeout", "operation_timeout", "load_timeout", "queue_length",
+        "when_degraded", "when_unavailable", "cookie",
     ]
 
     /// What `sharedKeys` say, as in another site.

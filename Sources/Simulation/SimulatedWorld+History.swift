@@ -60,7 +60,9 @@ extension SimulatedWorld {
         guard !self.isWell else { return }
         for (number, gateway) in self.gateways.enumerated() {
             if self.profile.nextServers != nil, gateway.view.state.stage != .stable(self.lastRing) {
-                self.checker.failedInPeace("g\(number) works by \(gateway.view.state.name), \(gateway.change.situation)")
+                self.checker.failedInPeace(
+                    "g\(number) works by \(gateway.view.state.name), \(gateway.change.situation)"
+                )
             }
             for (server, link) in gateway.links.enumerated()
             where self.lastRing.members.contains(server) && (link.state != .up || !link.isComplete) {

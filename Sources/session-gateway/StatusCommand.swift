@@ -28,7 +28,9 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let site = try MaintenanceCommand.site(config: self.config, name: self.site)
         let status = try await MaintenanceCommand.perform {
-            try await StoreMaintenance.withPool(of: site, logger: MaintenanceCommand.logger) { await PoolStatus.read($0) }
+            try await StoreMaintenance.withPool(of: site, logger: MaintenanceCommand.logger) {
+                await PoolStatus.read($0)
+            }
         }
         for line in status.lines { print(line) }
         if !status.isInOrder { throw ExitCode(2) }

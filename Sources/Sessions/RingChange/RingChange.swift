@@ -164,7 +164,10 @@ package struct RingChange<Ring: PoolRing>: Sendable {
             // Nobody has said anything: the first state of all. A server that is away may know of a later one.
             let silent = ring.members.filter { sights[$0]?.condition.isComplete != true }
             guard silent.count <= ring.tolerance else { return .rest }
-            return .write(PoolState(epoch: 1, stage: state.stage), to: self.lagging(behind: state, sights, orSame: true))
+            return .write(
+                PoolState(epoch: 1, stage: state.stage),
+                to: self.lagging(behind: state, sights, orSame: true)
+            )
         }
         let lagging = self.lagging(behind: state, sights)
         if !lagging.isEmpty { return .write(state, to: lagging) }

@@ -29,7 +29,9 @@ package struct RingMove<Ring: PoolRing>: Sendable {
         let old = state.guardian
         let missing = old.members.filter { conditions[$0]?.isComplete != true }
         // As for a walk: fewer than r have failed, or what is listed may not be all.
-        if missing.count >= ReplicaLayout(redundancy: old.redundancy, servers: old.members.count, placement: 0).redundancy {
+        if missing.count
+            >= ReplicaLayout(redundancy: old.redundancy, servers: old.members.count, placement: 0).redundancy
+        {
             return .missing(missing)
         }
         let unreachable = state.newcomers.filter { conditions[$0]?.connection == nil }

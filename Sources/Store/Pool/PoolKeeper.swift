@@ -181,7 +181,10 @@ package struct PoolKeeper: Sendable {
         }
         course.activity = ""
         if mover.lost > 0 {
-            self.logger.warning("sessions were lost before they could be moved", metadata: ["sessions": "\(mover.lost)"])
+            self.logger.warning(
+                "sessions were lost before they could be moved",
+                metadata: ["sessions": "\(mover.lost)"]
+            )
         }
         if isDone {
             self.logger.notice("all sessions are on the new servers", metadata: ["sessions": "\(mover.moved)"])
@@ -224,9 +227,15 @@ package struct PoolKeeper: Sendable {
             )
         case .obstructed(.unreachable(let servers)):
             metadata["missing"] = "\(servers.joined(separator: ", "))"
-            self.logger.warning("the servers cannot be changed: these are to be added, and do not answer", metadata: metadata)
+            self.logger.warning(
+                "the servers cannot be changed: these are to be added, and do not answer",
+                metadata: metadata
+            )
         case .undecided:
-            self.logger.warning("two changes of the servers have met: all servers must be up to decide", metadata: metadata)
+            self.logger.warning(
+                "two changes of the servers have met: all servers must be up to decide",
+                metadata: metadata
+            )
         }
     }
 }

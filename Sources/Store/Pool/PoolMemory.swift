@@ -25,7 +25,8 @@ package struct PoolMemory: Sendable {
         if let known = Self.known.withLock({ $0[self.path] }) { return known }
         guard let text = Self.read(self.path) else { return nil }
         let lines = text.split(separator: "\n", maxSplits: 1)
-        guard lines.count == 2, lines[0].hasPrefix("written "), let written = UInt64(lines[0].dropFirst("written ".count)),
+        guard lines.count == 2, lines[0].hasPrefix("written "),
+            let written = UInt64(lines[0].dropFirst("written ".count)),
             StoreClock.now / 1_000 < written + self.longestLife.wholeMilliseconds / 1_000
         else { return nil }
         return PoolState(text: lines[1])

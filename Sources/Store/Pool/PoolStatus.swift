@@ -68,7 +68,10 @@ package struct PoolStatus: Sendable {
         for gateway in self.gateways {
             let isSame = gateway.configured.placesAlike(self.state.goal)
             var line = "gateway \(gateway.name) works by epoch \(gateway.epoch), "
-            line += isSame ? "configured with the same servers" : "configured with \(gateway.configured.members.joined(separator: ", "))"
+            line +=
+                isSame
+                ? "configured with the same servers"
+                : "configured with \(gateway.configured.members.joined(separator: ", "))"
             if !gateway.activity.isEmpty { line += ", \(gateway.activity)" }
             lines.append(line)
         }

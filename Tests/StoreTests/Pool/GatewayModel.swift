@@ -135,6 +135,19 @@ final class GatewayModel: Sendable {
         return keys
     }
 
+    /// The servers that hold the session by what is stored, and do have it.
+    func holders(_ key: SessionKey) async throws -> [String] {
+        await self.onLoop { store in
+            await withUnsafeContinuation { continuation in
+                let reader = CopyReader(pool: store.pool, pipeline: KeyPipeline(pool: store.pool))
+                reader.read(key) { comparison, servers in
+                    let holders = comparison.holders.filter { comparison.findings[$0] == .present }
+                    continuation.resume(returning: holders.map { store.pool.servers[servers[$0]].name })
+                }
+            }
+        }
+    }
+
     /// `"none"` and `"unavailable"` are no session's text.
     func text(_ key: SessionKey) async -> String {
         await self.onLoop { store in
@@ -173,7 +186,10 @@ final class GatewayModel: Sendable {
                     switch outcome {
                     case .saved: saved += 1
                     case .discarded: break
-                    case .unknown, .degraded, .unavailable: failures.append("\("\(outcome)".prefix(12)) \(epochs) to \(store.pool.state.epoch) \(ContinuousClock.now - started)")
+                    case .unknown, .degraded, .unavailable:
+                        failures.append(
+                            "\("\(outcome)".prefix(12)) \(epochs) to \(store.pool.state.epoch) \(ContinuousClock.now - started)"
+                        )
                     }
                 case .live: failures.append("degraded load")
                 case .none: failures.append("none")

@@ -90,7 +90,9 @@ import Testing
             let (three, four) = (await shares, await sharesToo)
             let acknowledged = three.saved + four.saved
             let text = await second.text(shared)
-            #expect((acknowledged...acknowledged + three.failures.count + four.failures.count).contains(Int(text) ?? -1))
+            #expect(
+                (acknowledged...acknowledged + three.failures.count + four.failures.count).contains(Int(text) ?? -1)
+            )
             await first.end()
             #expect(await third.misread(keys) { "\($0)" } == [])
             await second.end()
