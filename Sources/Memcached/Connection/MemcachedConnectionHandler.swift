@@ -192,9 +192,10 @@ final class MemcachedConnectionHandler: ChannelInboundHandler {
             }
         case .wait(let deadline):
             self.armTimer(at: deadline, context)
-        case .lookAgain:
-            // The loop polls its sockets before timers that are due later than now.
-            self.armTimer(at: now + .milliseconds(1), context)
+        case .lookAgain(let late):
+            // The loop polls its sockets before timers that are due later than now. A gateway that has slept gives the
+            // servers the time that it has taken from them: else all of them would seem to be down.
+            self.armTimer(at: now + min(max(late, .milliseconds(1)), self.operationTimeout), context)
         case .close(let failed):
             self.end(MemcachedError(.timedOut, mayHaveReachedServer: true, "no answer in time"), failed)
         }

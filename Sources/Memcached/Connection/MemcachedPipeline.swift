@@ -34,8 +34,9 @@ struct MemcachedPipeline<Waiter> {
         /// Nothing is unanswered.
         case idle
         case wait(until: NIODeadline)
-        /// The oldest is overdue. Its answer may be in the socket already, if it was this loop that was late: read, then ask again.
-        case lookAgain
+        /// The oldest is overdue, by so much. If it was this loop that was late its answer may be in the socket already, or it
+        /// may not even have been sent: read, and ask again after as long.
+        case lookAgain(late: TimeAmount)
         /// The connection must be closed: a late answer must never meet another command.
         case close(Deque<Failed>)
     }
@@ -120,7 +121,7 @@ struct MemcachedPipeline<Waiter> {
         guard oldest.deadline <= now else { return .wait(until: oldest.deadline) }
         guard self.overdueOpaque == oldest.opaque else {
             self.overdueOpaque = oldest.opaque
-            return .lookAgain
+            return .lookAgain(late: now - oldest.deadline)
         }
         return .close(
             self.fail { entry in

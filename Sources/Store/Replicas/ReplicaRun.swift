@@ -50,9 +50,11 @@ final class ReplicaRun {
     func start(timeout: Duration) {
         let time = TimeAmount.nanoseconds(timeout.nanoseconds)
         let loop = self.pool.eventLoop.assumeIsolatedUnsafeUnchecked()
+        let due = self.started + time
         self.deadline = loop.scheduleTask(in: time) {
-            // Where the loop itself was late, the answers are already there: they are read before this comes round.
-            self.deadline = loop.scheduleTask(in: .milliseconds(1)) {
+            // Where the loop itself was late, so are the answers, which it has not read or not even asked for.
+            let grace = min(max(NIODeadline.now() - due, .milliseconds(1)), time)
+            self.deadline = loop.scheduleTask(in: grace) {
                 self.execute(self.operation.deadlinePassed())
             }
         }
