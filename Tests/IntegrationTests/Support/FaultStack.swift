@@ -11,6 +11,8 @@ final class FaultStack: Sendable {
         /// Of each memcached, where it is not the launcher's default.
         var memcachedArguments: [Int: [String]] = [:]
         var gateways = 1
+        /// More variables of a gateway's environment.
+        var gatewayEnvironments: [Int: [String: String]] = [:]
         /// For each gateway: a kept-alive connection occupies a child, whoever it belongs to.
         var phpChildren = 8
         /// Faults on the way from all gateways to a memcached.
@@ -67,8 +69,9 @@ final class FaultStack: Sendable {
         let servers = memcacheds.indices.map { "127.0.0.1:\(cables[$0]?.port ?? memcacheds[$0].port)" }
         let configuration = Self.configuration(settings, servers: servers, pages: pages, php: php)
         var gateways: [GatewayProcess] = []
-        for _ in 0..<settings.gateways {
-            gateways.append(try await GatewayProcess { _ in configuration })
+        for index in 0..<settings.gateways {
+            let environment = settings.gatewayEnvironments[index] ?? [:]
+            gateways.append(try await GatewayProcess(environment: environment) { _ in configuration })
         }
         self.gateways = gateways
         let upstreams = gateways.map(\.upstream)
