@@ -1,9 +1,16 @@
 import Foundation
 
-/// A blocking connection of a test that wants to decide about every byte. Used by one thread at a time.
-package final class ClientSocket {
+/// A blocking connection of a test that wants to decide about every byte. Used by one thread at a time, but for
+/// `shutDown`, which makes what that thread waits for fail.
+// @unchecked: one thread at a time.
+package final class ClientSocket: @unchecked Sendable {
     private let descriptor: Int32
     private var isOpen = true
+
+    /// Takes over a descriptor that is connected.
+    init(connected descriptor: Int32) {
+        self.descriptor = descriptor
+    }
 
     /// - Parameter timeout: how long one `send` or `receive` may wait.
     package init(_ address: SocketAddress, timeout: Duration = .seconds(60)) throws {
@@ -57,6 +64,9 @@ package final class ClientSocket {
 
     /// Says that nothing more is sent.
     package func finishSending() { shutdown(self.descriptor, Int32(SHUT_WR)) }
+
+    /// From any thread, while somebody holds on to it.
+    func shutDown() { shutdown(self.descriptor, Int32(SHUT_RDWR)) }
 
     package func close() {
         guard self.isOpen else { return }
