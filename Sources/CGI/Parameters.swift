@@ -105,6 +105,20 @@ package struct Parameters: Sendable {
         }
     }
 
+    /// The last value of that name.
+    package func lastBytes(_ name: String) -> ByteBufferView? {
+        var name = name
+        let index = name.withUTF8 { name in
+            self.storage.withUnsafeReadableBytes { bytes in
+                self.entries.lastIndex { bytes.equal($0, UnsafeRawBufferPointer(name)) }
+            }
+        }
+        return index.flatMap { index in
+            let entry = self.entries[index]
+            return self.storage.viewBytes(at: entry.start + entry.nameLength, length: entry.valueLength)
+        }
+    }
+
     /// The first value of that name as text; bytes that are not UTF-8 are replaced.
     package func string(_ name: String) -> String? {
         self.bytes(name).map { String(decoding: $0, as: UTF8.self) }

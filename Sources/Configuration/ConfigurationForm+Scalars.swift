@@ -151,6 +151,14 @@ extension ConfigurationForm where Value == String {
         }
     }
 
+    /// The path of a file in a setting of php.ini.
+    static var iniPath: Self {
+        .text("path", range: "absolute") { text in
+            if let problem = Self.pathProblem(text) { return problem }
+            return text.contains(where: { "\"\\$".contains($0) }) ? "must not contain \", \\ or $" : nil
+        }
+    }
+
     /// The path of a socket, with or without `unix:`.
     static var socketPath: Self {
         .scalar("path", range: "absolute, at most 107 bytes", render: { $0 }) {

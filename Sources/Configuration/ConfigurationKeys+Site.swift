@@ -189,6 +189,22 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             """
         ),
         .init(
+            "adapter",
+            \.adapter,
+            .choice,
+            """
+            What makes an unmodified application's own sessions live in the gateway: `php` has php-fpm prepend \
+            `adapter_file` to every script, by adding `auto_prepend_file` to what nginx sends as `PHP_ADMIN_VALUE`. \
+            Adapters/php/README.md says what it changes.
+            """
+        ),
+        .init(
+            "adapter_file",
+            \.adapterFile,
+            .iniPath,
+            "Where the machine of php-fpm has the adapter, as php-fpm sees it. Its `open_basedir` must allow it."
+        ),
+        .init(
             "x_accel",
             \.passesXAccel,
             .boolean,

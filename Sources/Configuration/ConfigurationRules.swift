@@ -13,6 +13,7 @@ struct ConfigurationRules {
                 rules.checkCookie(site.cookie, path + ".cookie", &reader)
             }
             rules.checkBackend(site, path + ".backend", &reader)
+            rules.checkAdapter(site, path, &reader)
         }
         rules.checkMatches(&reader)
     }
@@ -194,6 +195,29 @@ struct ConfigurationRules {
         }
         if cookie.sameSite == .none, cookie.secure == .never {
             fail("same_site", "none needs secure: auto or always; browsers refuse it otherwise")
+        }
+    }
+
+    private func checkAdapter(_ site: GatewayConfiguration.Site, _ path: String, _ reader: inout ConfigurationReader) {
+        guard site.adapter == .php, !reader.hasFailed(path + ".adapter") else {
+            if site.adapter == .none, reader.isGiven(path + ".adapter_file"), !reader.hasFailed(path + ".adapter") {
+                reader.add(
+                    .warning,
+                    "adapter_file: has no effect without adapter: php",
+                    at: reader.origin(path + ".adapter_file")
+                )
+            }
+            return
+        }
+        let origin = reader.origin(path + ".adapter")
+        if case .cgi = site.backend, !reader.hasFailed(path + ".backend") {
+            reader.plainError("adapter: php is for php-fpm: it needs a fastcgi backend", at: origin)
+        }
+        if site.contract == .modSession {
+            reader.plainError("adapter: php speaks the contract standard, not mod_session", at: origin)
+        }
+        if !site.hasSessions, !reader.hasFailed(path + ".servers") {
+            reader.add(.warning, "adapter: has no effect without servers", at: origin)
         }
     }
 

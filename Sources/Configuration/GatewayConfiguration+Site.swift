@@ -37,6 +37,9 @@ extension GatewayConfiguration {
         package var whenUnavailable: WhenUnavailable = .error
         package var cacheLimiter: CacheLimiter = .privateNoStore
         package var contract: Contract = .standard
+        package var adapter: Adapter = .none
+        /// Where the backend's machine has the adapter. No character that php.ini would not take as it stands.
+        package var adapterFile = "/usr/share/session-gateway/php/session-gateway.php"
         package var passesXAccel = false
         package var cookie = Cookie()
         package var backend: Backend = .fastCGI(FastCGI())
@@ -129,5 +132,11 @@ extension GatewayConfiguration {
     package enum Contract: String, Sendable, CaseIterable {
         case standard
         case modSession = "mod_session"
+    }
+
+    /// What makes an application speak the contract that knows nothing of it.
+    package enum Adapter: String, Sendable, CaseIterable {
+        case none
+        case php
     }
 }

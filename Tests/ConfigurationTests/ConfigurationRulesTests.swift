@@ -84,6 +84,10 @@ import Testing
         ("idle_lifetime: 9223372036854775807d", "is not a duration"),
         ("idle_lifetime: 0", "out of range"),
         ("idle_lifetime: -1s", "is not a duration"),
+        ("adapter: PHP", "did you mean \"php\"?"),
+        ("adapter_file: adapter.php", "is not an absolute path"),
+        ("adapter_file: '/a$b'", "must not contain"),
+        ("adapter_file: '/a\"b'", "must not contain"),
         ("max_item_age: 24h", "out of range (60s to 23h)"),
     ])
     func impossibleValuesAndCombinationsAreErrors(line: String, message: String) {
@@ -96,7 +100,7 @@ import Testing
     @Test(arguments: [
         "cookie: {name: __Host-a}", "cookie: {name: __Host-a, secure: always}", "cookie: {same_site: none}",
         "cookie: {name: a, secure: never, path: /x, domain: .example.com}", "load_timeout: 100ms",
-        "match: _", "idle_lifetime: 1440", "x_accel: on", "max_size: 1000000",
+        "match: _", "idle_lifetime: 1440", "x_accel: on", "max_size: 1000000", "adapter: none",
         "servers: [\"a:1\", \"b:1\", \"c:1\"]",
     ])
     func whatIsPossibleIsTaken(line: String) {
@@ -119,12 +123,33 @@ import Testing
             "servers: \"a:1,b:1,c:1\"\nabsolute_lifetime: 7d\nidle_lifetime: 48h",
             "g.yaml:6:20: warning: idle_lifetime: sessions end after max_item_age (23h)"
         ),
+        ("adapter: php", "g.yaml:4:14: warning: adapter: has no effect without servers"),
+        ("adapter_file: /a.php", "g.yaml:4:19: warning: adapter_file: has no effect without adapter: php"),
     ])
     func whatIsLegalButUnwiseIsAWarning(lines: String, message: String) {
         let result = ConfigurationFile.parse(self.site(lines), name: "g.yaml")
         #expect(result.configuration != nil)
         #expect(result.warnings.count == 1)
         #expect(result.warnings.first?.description.hasPrefix(message) == true)
+    }
+
+    @Test(arguments: [
+        ("cgi: /srv", "standard", "it needs a fastcgi backend"),
+        ("fastcgi: /php.sock", "mod_session", "speaks the contract standard"),
+        ("fastcgi: /php.sock", "standard", nil),
+    ])
+    func theAdapterOfPHPNeedsPHPFPM(backend: String, contract: String, error: String?) {
+        let text = """
+            sites:
+              a:
+                servers: ["a:1", "b:1", "c:1"]
+                contract: \(contract)
+                adapter: php
+                backend: {\(backend)}
+            """
+        let messages = self.messages(text)
+        #expect(messages.count == (error == nil ? 0 : 1))
+        if let error { #expect(messages.first?.contains(error) == true) }
     }
 
     @Test func twoSitesCannotMatchOneName() {

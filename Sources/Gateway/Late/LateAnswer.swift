@@ -37,6 +37,7 @@ struct LateAnswer {
             if let error = self.error { throw error }
             let change = try self.answer.finish()
             if change == SessionChange() { return self.visit.outcome }
+            self.visit.hasLateAnswer = true
             _ = await self.visit.apply(change, isAnnounced: false)
             self.visit.hasAnswered = true
             self.visit.site.logger.debug(

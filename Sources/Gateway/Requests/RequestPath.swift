@@ -23,6 +23,7 @@ struct RequestPath: Sendable {
             return
         }
         self.strip(&parameters)
+        if store != nil, let setting = self.site.phpSetting { PHPAdapter.add(setting, to: &parameters) }
         guard let store, !self.site.ignores(parameters.path) else {
             parameters.append(BackendContract.Offer(state: .none))
             await self.forward(consume parameters, visit: nil)

@@ -73,12 +73,16 @@ struct ResponseRelay {
         var head = original
         var outcome = SessionOutcome.bypassed
         if let visit {
-            let answer: (change: SessionChange, isAnnounced: Bool)
+            var answer: (change: SessionChange, isAnnounced: Bool, isOpenEnded: Bool)
             do {
                 answer = try self.takeAnswer(from: &head, visit)
             } catch {
                 await self.refuse(error, visit)
                 return false
+            }
+            if answer.isOpenEnded, visit.hasLateAnswer {
+                // What was announced has overtaken the head: the data here are older.
+                answer.change.data = nil
             }
             head.fields.removeAll { field in
                 field.isSetCookie
@@ -93,7 +97,8 @@ struct ResponseRelay {
                 return false
             }
             visit.isHeadSent = true
-            visit.hasAnswered = answer.change.data != nil || answer.change.controls.contains(.destroy)
+            visit.hasAnswered =
+                !answer.isOpenEnded && (answer.change.data != nil || answer.change.controls.contains(.destroy))
             self.addCaching(to: &head, visit)
             if let cookie = visit.setCookie { head.append("Set-Cookie", cookie) }
             outcome = visit.outcome
@@ -118,7 +123,7 @@ struct ResponseRelay {
     private func takeAnswer(
         from head: inout CGIResponseHead,
         _ visit: SessionVisit
-    ) throws(SessionContractError) -> (change: SessionChange, isAnnounced: Bool) {
+    ) throws(SessionContractError) -> (change: SessionChange, isAnnounced: Bool, isOpenEnded: Bool) {
         let configuration = self.path.site.configuration
         defer { head.removeSessionFields(contract: configuration.contract) }
         switch configuration.contract {
@@ -136,10 +141,11 @@ struct ResponseRelay {
                 }
             }
             let isAnnounced = answer.isAnnounced
-            return (try answer.finish(), isAnnounced)
+            let isOpenEnded = answer.isOpenEnded
+            return (try answer.finish(), isAnnounced, isOpenEnded)
         case .modSession:
             let values = head.fields.filter { ModSession.isField($0.name.utf8) }.map(\.value)
-            return (try ModSession.change(values, maximumSize: configuration.maximumSize), false)
+            return (try ModSession.change(values, maximumSize: configuration.maximumSize), false, false)
         }
     }
 

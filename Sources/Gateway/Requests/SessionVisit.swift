@@ -45,6 +45,10 @@ final class SessionVisit: @unchecked Sendable {
     private(set) var isReadOnly = false
     private var turn: SessionTurn?
     private let lateTimeout: TimeAmount
+    /// Whether a late answer has come. It may overtake a head that still lies in the backend's buffer.
+    var hasLateAnswer = false
+    private var isApplying = false
+    private var waiting: [CheckedContinuation<Void, Never>] = []
     private var key: SessionKey
 
     private init(
@@ -179,6 +183,22 @@ final class SessionVisit: @unchecked Sendable {
     /// Carries out what the backend answered, before the response goes on.
     /// - Returns: a response that takes the place of the backend's, where the session's fate forbids that one.
     func apply(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
+        // One answer at a time: each goes out from what the one before has saved.
+        if self.isApplying {
+            await withCheckedContinuation { self.waiting.append($0) }
+        }
+        self.isApplying = true
+        defer {
+            if self.waiting.isEmpty {
+                self.isApplying = false
+            } else {
+                self.waiting.removeFirst().resume()
+            }
+        }
+        return await self.carryOut(change, isAnnounced: isAnnounced)
+    }
+
+    private func carryOut(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
         if case .anonymous = self.state { return nil }
         self.isAwaited = isAnnounced && change == SessionChange()
         if self.isReadOnly {

@@ -17,6 +17,8 @@ final class Site: Sendable {
     let cookies: SiteCookies
     /// Nil where requests of one session do not wait for each other.
     let turns: SessionTurns?
+    /// What php-fpm is told with every request, for a site with PHP's adapter.
+    let phpSetting: String?
     private let ignored: PathPattern?
     private let readOnly: PathPattern?
     private let isPlainCookieHinted = Atomic<Bool>(false)
@@ -35,6 +37,8 @@ final class Site: Sendable {
     ) throws(GatewayError) {
         self.configuration = configuration
         self.backend = backend
+        self.phpSetting =
+            configuration.adapter == .php ? PHPAdapter.setting(file: configuration.adapterFile) : nil
         var logger = logger
         logger[.site] = configuration.name
         self.logger = logger

@@ -93,6 +93,8 @@ package struct SessionAnswer: Sendable {
 
     /// Whether a field with the right token was seen, right or wrong otherwise.
     package private(set) var isAnnounced = false
+    /// Whether there was a `Session-Control` without a word: more may follow after the response, whatever is here already.
+    package private(set) var isOpenEnded = false
 
     /// - Parameter maximumSize: bytes that a blob may have.
     package init(token: RequestToken, maximumSize: Int) {
@@ -212,6 +214,7 @@ package struct SessionAnswer: Sendable {
     }
 
     private mutating func receiveControls(_ list: ByteBuffer) throws(SessionContractError) {
+        if list.readableBytesView.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { self.isOpenEnded = true }
         for item in list.readableBytesView.split(separator: UInt8(ascii: ",")) {
             let word = String(decoding: item.filter { $0 != 0x20 && $0 != 0x09 }, as: UTF8.self).lowercased()
             switch word {

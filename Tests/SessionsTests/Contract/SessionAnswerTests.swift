@@ -41,6 +41,15 @@ struct SessionAnswerTests {
         #expect(try answer.finish() == SessionChange())
     }
 
+    @Test(arguments: [("", true), (" ", true), (" ,", false), (" regenerate", false)])
+    func aControlWithoutAWordSaysThatMoreMayFollow(rest: String, isOpenEnded: Bool) throws {
+        var answer = SessionAnswer(token: self.token, maximumSize: 1_000)
+        _ = try answer.receive(.data, ByteBuffer(string: "\(self.token.text) aGFsbG8="))
+        #expect(!answer.isOpenEnded)
+        _ = try answer.receive(.control, ByteBuffer(string: self.token.text + rest))
+        #expect(answer.isOpenEnded == isOpenEnded)
+    }
+
     @Test func aWholeBlobIsDecoded() throws {
         #expect(try self.change(["d aGFsbG8="]) == SessionChange(data: ByteBuffer(string: "hallo")))
         #expect(try self.change(["d\t aGFsbG8= "]) == SessionChange(data: ByteBuffer(string: "hallo")))
