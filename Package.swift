@@ -132,6 +132,12 @@ let package = Package(
             "GatewayTests",
             ["Gateway", "Configuration", "Sessions", "CGI", "GatewayTesting", nioCore, nioPosix]
         ),
+        .testTarget(
+            name: "AdapterTests",
+            dependencies: ["GatewayTesting"],
+            exclude: ["pages"],
+            swiftSettings: settings
+        ),
         tests("IntegrationTests", ["GatewayTesting", "CGI", "FastCGI", "Sessions", nioCore, nioPosix]),
     ]
 )

@@ -5,19 +5,23 @@ package final class PHPFPMProcess: Sendable {
     package let socketPath: String
     private let directory: TemporaryDirectory
     private let place: ProcessPlace
+    private let settings: [String]
     private let running = RunningProcess()
 
     /// - Parameters:
     ///   - children: `pm.max_children`, all started at once.
     ///   - pool: more lines of the pool's section, for example `php_admin_value[memory_limit] = 1G`.
     ///   - global: more lines of the global section.
+    ///   - settings: lines as of php.ini.
     ///   - place: the network its scripts see; it listens on a unix socket wherever it is.
     package init(
         children: Int = 8,
         pool: String = "",
         global: String = "",
+        settings: [String] = [],
         at place: ProcessPlace = .loopback
     ) async throws {
+        self.settings = settings
         self.directory = try TemporaryDirectory()
         self.place = place
         self.socketPath = self.directory.path("php-fpm.sock")
@@ -52,7 +56,8 @@ package final class PHPFPMProcess: Sendable {
         let process = try ServerProcess(
             at: self.place,
             Executable.find("php-fpm8.2", "php-fpm8.4", "php-fpm8.3", "php-fpm", package: "php8.2-fpm"),
-            ["--nodaemonize", "--allow-to-run-as-root", "--fpm-config", self.directory.path("php-fpm.conf")],
+            ["--nodaemonize", "--allow-to-run-as-root", "--fpm-config", self.directory.path("php-fpm.conf")]
+                + self.settings.flatMap { ["-d", $0] },
             output: self.directory.path("output"),
             deathSignal: "TERM"
         )

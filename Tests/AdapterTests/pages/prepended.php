@@ -1,0 +1,2 @@
+<?php
+$prepended = 'by php.ini';
