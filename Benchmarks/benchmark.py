@@ -41,6 +41,12 @@ ROWS = {
                   "php_admin_value[memcached.sess_binary_protocol] = On\n"
                   "php_admin_value[memcached.sess_consistent_hash] = On\n"),
     "gateway": ("session-gateway, 2 copies", "gateway.php", ""),
+    "adapter": ("session-gateway, adapter: php", "session.php", ""),
+}
+# The rows whose requests go through the gateway: each is a site of its own there.
+GATEWAY_ROWS = {
+    "gateway": "",
+    "adapter": f"    adapter: php\n    adapter_file: {os.path.dirname(HERE)}/Adapters/php/session-gateway.php\n",
 }
 EXTENSIONS = {"memcache": ["memcache"], "memcached": ["igbinary", "msgpack", "memcached"]}
 
@@ -167,7 +173,7 @@ class Bench:
                 self.path(f"memcached{number}.log"), ("127.0.0.1", port)))
         for row in self.rows:
             self.start_php(row)
-        if "gateway" in self.rows:
+        if any(row in GATEWAY_ROWS for row in self.rows):
             self.start_gateway()
         self.start_nginx()
 
@@ -205,12 +211,13 @@ class Bench:
             f"late_socket: {self.path('late.sock')}\n"
             f"state_directory: {self.path('state')}\n"
             "log_level: warning\n"
-            "sites:\n  default:\n"
-            f"    servers: [{servers}]\n"
-            "    redundancy: 2\n"
-            "    backend:\n"
-            f"      fastcgi: unix:{self.path('php-gateway.sock')}\n"
-            f"      connections: {CHILDREN}\n")
+            "sites:\n" + "".join(
+                f"  {row}:\n"
+                f"    servers: [{servers}]\n"
+                "    redundancy: 2\n" + GATEWAY_ROWS[row] +
+                "    backend:\n"
+                f"      fastcgi: unix:{self.path(f'php-{row}.sock')}\n"
+                f"      connections: {CHILDREN}\n" for row in self.rows if row in GATEWAY_ROWS))
         self.gateway = self.server(
             [self.gateway_executable, "run", "--config", configuration],
             self.path("gateway.log"), self.path("gateway.sock"))
@@ -220,8 +227,8 @@ class Bench:
         locations = []
         for row in self.rows:
             # A kept-alive connection would hold a child of php-fpm: its rows go without, as they are deployed.
-            upstream = "gateway" if row == "gateway" else f"unix:{self.path(f'php-{row}.sock')}"
-            keep = "fastcgi_keep_conn on;" if row == "gateway" else ""
+            upstream = "gateway" if row in GATEWAY_ROWS else f"unix:{self.path(f'php-{row}.sock')}"
+            keep = f"fastcgi_keep_conn on; fastcgi_param SESSION_SITE {row};" if row in GATEWAY_ROWS else ""
             locations.append(
                 f"location = /{row} {{ include /etc/nginx/fastcgi_params; {keep} fastcgi_pass {upstream}; "
                 f"fastcgi_param SCRIPT_FILENAME {self.path('pages')}/{ROWS[row][1]}; }}")
@@ -229,7 +236,7 @@ class Bench:
                              for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         user = "user root root;" if os.geteuid() == 0 else ""
         gateway = (f"upstream gateway {{ server unix:{self.path('gateway.sock')}; keepalive 64; }}"
-                   if "gateway" in self.rows else "")
+                   if self.gateway else "")
         configuration = self.write(
             "nginx.conf",
             f"{user} daemon off; worker_processes auto; pid {self.path('nginx.pid')}; "
@@ -275,7 +282,7 @@ class Bench:
 
     def measure(self, row, seconds):
         groups = {"php": [self.php[row]], "nginx": [self.nginx], "memcached": self.memcacheds}
-        if row == "gateway":
+        if row in GATEWAY_ROWS:
             groups["gateway"] = [self.gateway]
         before_count = self.counted(row)
         before = {name: sum(server.cpu() for server in servers) for name, servers in groups.items()}
@@ -303,7 +310,7 @@ class Bench:
             # connection under way when it ends: those may be written and not counted by it.
             written = self.counted(row) - before_count - SESSIONS
             measured["lost_writes_percent"] = max(0.0, 100 * (requests - written) / max(requests, 1))
-        if row == "gateway":
+        if row in GATEWAY_ROWS:
             measured["gateway_resident_kilobytes"] = self.gateway.resident()
         return measured
 
@@ -360,8 +367,8 @@ def main():
     for row in rows:
         if row not in ROWS:
             parser.error(f"no row is named {row}: {', '.join(ROWS)}")
-    if "gateway" in rows and not (options.gateway and os.access(options.gateway, os.X_OK)):
-        parser.error("the row 'gateway' wants --gateway EXECUTABLE")
+    if any(row in GATEWAY_ROWS for row in rows) and not (options.gateway and os.access(options.gateway, os.X_OK)):
+        parser.error("the rows of the gateway want --gateway EXECUTABLE")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     directory = tempfile.mkdtemp(prefix="sg-bench.", dir="/tmp")
