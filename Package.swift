@@ -19,8 +19,11 @@ let nioTestUtilities: Target.Dependency = .product(name: "NIOTestUtils", package
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let nioFoundation: Target.Dependency = .product(name: "NIOFoundationCompat", package: "swift-nio")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -42,6 +45,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         .executableTarget(
@@ -54,7 +58,7 @@ let package = Package(
         library(
             "Gateway",
             [
-                "Responder", "Backends", "Store", "Configuration", "Sessions", "Memcached", "CGI",
+                "Responder", "Backends", "Store", "Database", "Configuration", "Sessions", "Memcached", "CGI",
                 nioCore, nioPosix, logging, deque, lifecycle, signals,
             ]
         ),
@@ -68,8 +72,12 @@ let package = Package(
         library("FastCGI", ["CGI", nioCore]),
 
         // The store's side.
-        library("Store", ["Sessions", "Memcached", nioCore, nioPosix, logging, deque]),
+        library("Store", ["Sessions", "Memcached", "Database", nioCore, nioPosix, logging, deque, heap]),
         library("Memcached", [nioCore, nioPosix, logging, deque]),
+        // The databases' own libraries are seen nowhere else.
+        library("Database", ["Sessions", "CPostgreSQL", "CMariaDB", grdb, nioCore, nioPosix, nioFoundation, deque]),
+        .systemLibrary(name: "CPostgreSQL", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CMariaDB", pkgConfig: "libmariadb", providers: [.apt(["libmariadb-dev"])]),
 
         // Values, no I/O.
         library("Sessions", [nioCore, crypto]),
@@ -122,6 +130,7 @@ let package = Package(
                 "Memcached", "GatewayTesting", nioCore, nioPosix, nioEmbedded, nioTestUtilities, logging, deque,
             ]
         ),
+        tests("DatabaseTests", ["Database", "Sessions", "GatewayTesting", nioCore]),
         tests("StoreTests", ["Store", "Sessions", "Memcached", "GatewayTesting", nioCore, nioPosix, logging]),
         tests(
             "BackendsTests",

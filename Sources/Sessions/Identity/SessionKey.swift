@@ -85,6 +85,9 @@ package struct SessionKey: Sendable, Hashable {
         self.hash = hash
     }
 
+    /// What the keyspace begins all of its keys with.
+    package var keyspaceBytes: [UInt8] { Array(self.bytes.dropLast(Self.digestLength)) }
+
     /// The key as text, for SQL and for operators. No credential: the id cannot be computed from it.
     package var text: String { String(decoding: self.bytes, as: UTF8.self) }
 }

@@ -1,0 +1,7 @@
+// libpq (Debian's libpq-dev, 15).
+#ifndef SESSION_GATEWAY_CPOSTGRESQL_H
+#define SESSION_GATEWAY_CPOSTGRESQL_H
+
+#include <libpq-fe.h>
+
+#endif

@@ -1,0 +1,35 @@
+/// Why a database did not do what it was asked. Never holds a key, a session or a password.
+package struct DatabaseError: Error, Equatable, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        /// It cannot be reached; nothing was sent.
+        case unavailable
+        /// The connection was lost, more often than is tried again: what was under way may or may not have happened.
+        case lost
+        /// It did not answer in time; the connection is given up.
+        case timedOut
+        /// More is waiting for it than may wait; nothing was sent.
+        case queueFull
+        /// Another transaction was in the way, more often than is tried again.
+        case conflict
+        /// The disk is full, the file may not be written, or is damaged.
+        case storage
+        /// The tables are not there, or newer than this program.
+        case schema
+        /// The server refuses what was asked: an account without rights, a setting that is out of range.
+        case refused
+        case closed
+    }
+
+    package let code: Code
+    package let message: String
+
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// Whether a change that ended with this may be in the database all the same.
+    package var mayHaveHappened: Bool { self.code == .lost || self.code == .timedOut }
+
+    package var description: String { self.message }
+}

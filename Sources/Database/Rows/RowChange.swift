@@ -1,0 +1,42 @@
+package import Sessions
+
+/// One change of one row. Every change says under which condition it may happen, so that none can put an older state over
+/// a newer one or bring a destroyed session back, whoever else writes meanwhile.
+package enum RowChange: Sendable {
+    /// A session that was made just now. Refused where the key is taken.
+    case insert(SessionRow)
+    /// Saves from what was loaded. Refused where the row is another write by now, a tombstone, or gone.
+    case compareAndSave(SessionRow, base: WriteIdentity)
+    /// Brings the row up to date, or makes it. Refused where it is a tombstone, or newer than `ceiling` (nil: than the row
+    /// itself).
+    case upsert(SessionRow, ceiling: WriteIdentity? = nil)
+    /// Ends the session, whatever its version is, and stays for as long as it could have lived.
+    case tombstone(SessionRow)
+    /// Slides the expiry; never back.
+    case touch(SessionKey, expires: SessionRecord.Timestamp, due: SessionRecord.Timestamp)
+    /// Remembers that there is a newer version, which the row gets later.
+    case mark(SessionKey, newest: UInt64)
+    /// The session has gone back to this row, and that has been said.
+    case acceptReversion(SessionKey, WriteIdentity)
+    /// Has the reaper look again later; only if the row is still this write.
+    case postpone(SessionKey, WriteIdentity, due: SessionRecord.Timestamp)
+    /// Takes the row away; only if it is still this write, and was not touched since it was due.
+    case delete(SessionKey, WriteIdentity, dueBefore: SessionRecord.Timestamp)
+
+    package var key: SessionKey {
+        switch self {
+        case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row): row.key
+        case .touch(let key, _, _), .mark(let key, _), .acceptReversion(let key, _), .postpone(let key, _, _),
+            .delete(let key, _, _):
+            key
+        }
+    }
+}
+
+package enum RowChangeResult: Sendable, Equatable {
+    case applied
+    /// - Parameter current: what the row is instead; nil where there is none, or a tombstone.
+    case refused(current: WriteIdentity?)
+
+    package var isApplied: Bool { self == .applied }
+}

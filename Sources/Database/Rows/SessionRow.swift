@@ -1,0 +1,71 @@
+package import Sessions
+
+/// A session as a database keeps it: one write of it, and what the database knows about its life.
+package struct SessionRow: Sendable, Equatable {
+    package var key: SessionKey
+    /// Ballot, holders and placement are memcached's affair and not kept.
+    package var record: SessionRecord
+    /// When the idle time runs out, as far as the database has been told; of a tombstone the absolute expiry.
+    package var expires: SessionRecord.Timestamp
+    /// When the reaper has to look at the row.
+    package var due: SessionRecord.Timestamp
+    /// When the row was last brought up to date.
+    package var synced: SessionRecord.Timestamp
+    /// The newest version that is known to have been acknowledged. Above the record's own where the database was to get
+    /// it later: a session that is read from such a row has gone back.
+    package var newest: UInt64
+    /// How many saves the row stands for, for the session's log line. Written, it is added to what is there.
+    package var saves: UInt64
+
+    package init(
+        key: SessionKey,
+        record: SessionRecord,
+        expires: SessionRecord.Timestamp,
+        due: SessionRecord.Timestamp,
+        synced: SessionRecord.Timestamp,
+        newest: UInt64? = nil,
+        saves: UInt64 = 1
+    ) {
+        self.key = key
+        self.record = record
+        self.expires = expires
+        self.due = due
+        self.synced = synced
+        self.newest = newest ?? record.identity.version
+        self.saves = saves
+    }
+
+    /// Whether it is a session at this time: not destroyed, not expired.
+    package func isLive(at now: SessionRecord.Timestamp) -> Bool {
+        !self.record.isTombstone && self.expires > now && self.record.absoluteDeadline > now
+    }
+
+    /// Whether a newer state of the session had been acknowledged than the row has.
+    package var hasGoneBack: Bool { self.newest > self.record.identity.version }
+}
+
+/// What the reaper learns of a row before it decides: all but the session's data.
+package struct DueRow: Sendable, Equatable {
+    package var key: SessionKey
+    package var identity: WriteIdentity
+    package var isTombstone: Bool
+    package var created: SessionRecord.Timestamp
+    package var written: SessionRecord.Timestamp
+    package var expires: SessionRecord.Timestamp
+    package var absoluteDeadline: SessionRecord.Timestamp
+    package var due: SessionRecord.Timestamp
+    package var saves: UInt64
+    /// Bytes of its data.
+    package var size: Int
+}
+
+/// Up to where the reaper has come: rows are walked in the order of their time, then their key.
+package struct DueCursor: Sendable, Equatable {
+    package var due: SessionRecord.Timestamp
+    package var key: [UInt8]
+
+    package init(after row: DueRow) {
+        self.due = row.due
+        self.key = row.key.bytes
+    }
+}

@@ -1,0 +1,63 @@
+package import Sessions
+
+/// The sessions in a database. Calls from anywhere; none waits on the caller's thread.
+///
+/// Errors mean that the database did not answer; a row that is not there is an answer. After `unavailable` or `timedOut`
+/// a change may have happened: it may be tried again, as every change says under which condition it applies.
+package protocol SessionDatabase: Sendable {
+    /// The row, also of an expired or destroyed session.
+    func load(_ key: SessionKey) async throws(DatabaseError) -> SessionRow?
+
+    /// All of them in one transaction, in the order of their keys, so that no two gateways wait for one another.
+    /// - Parameter isDurable: whether they shall outlive a power cut once they are acknowledged, where the database would
+    ///   otherwise flush them later.
+    /// - Returns: in the order of the changes. At most one change for each key.
+    func apply(_ changes: [RowChange], isDurable: Bool) async throws(DatabaseError) -> [RowChangeResult]
+
+    /// The next rows of a keyspace that are due, in the order of time and key.
+    func due(
+        _ keyspace: SessionKeyspace,
+        at now: SessionRecord.Timestamp,
+        after cursor: DueCursor?,
+        limit: Int
+    ) async throws(DatabaseError) -> [DueRow]
+
+    /// How many rows of a keyspace are due.
+    func dueCount(_ keyspace: SessionKeyspace, at now: SessionRecord.Timestamp) async throws(DatabaseError) -> Int
+
+    /// Leads the reapers of a keyspace until the lease is given back, or its holder dies.
+    /// - Returns: nil where another one leads.
+    func lead(_ keyspace: SessionKeyspace) async throws(DatabaseError) -> (any LeaderLease)?
+
+    /// The version of the tables; 0 where there are none.
+    func schemaVersion() async throws(DatabaseError) -> Int
+
+    /// Brings the tables to this program's version.
+    /// - Returns: the version that was there before.
+    @discardableResult
+    func migrate() async throws(DatabaseError) -> Int
+
+    /// Ends the connections once what is under way has ended.
+    func close() async
+}
+
+/// A lock that one process holds at a time, and that the database takes back from a dead one.
+package protocol LeaderLease: Sendable {
+    /// Whether it is still held: a lost connection loses it.
+    func isHeld() async -> Bool
+    func giveBack() async
+}
+
+extension SessionDatabase {
+    package func apply(_ changes: [RowChange]) async throws(DatabaseError) -> [RowChangeResult] {
+        try await self.apply(changes, isDurable: false)
+    }
+
+    @discardableResult
+    package func apply(
+        _ change: RowChange,
+        isDurable: Bool = false
+    ) async throws(DatabaseError) -> RowChangeResult {
+        try await self.apply([change], isDurable: isDurable)[0]
+    }
+}
