@@ -131,7 +131,10 @@ let package = Package(
             ]
         ),
         tests("DatabaseTests", ["Database", "Sessions", "GatewayTesting", nioCore]),
-        tests("StoreTests", ["Store", "Sessions", "Memcached", "GatewayTesting", nioCore, nioPosix, logging]),
+        tests(
+            "StoreTests",
+            ["Store", "Database", "Sessions", "Memcached", "GatewayTesting", nioCore, nioPosix, logging]
+        ),
         tests(
             "BackendsTests",
             ["Backends", "CGI", "FastCGI", "GatewayTesting", "CLinux", nioCore, nioPosix, logging]

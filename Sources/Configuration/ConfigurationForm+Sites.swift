@@ -133,6 +133,22 @@ extension ConfigurationForm where Value == GatewayConfiguration.Cookie.Name {
     }
 }
 
+extension ConfigurationForm where Value == GatewayConfiguration.DatabaseURL {
+    static var databaseURL: Self {
+        .scalar(
+            "URL",
+            range: "sqlite:/path, postgresql://… or mariadb://…",
+            render: \.description
+        ) { (text, _) throws(ConfigurationValueProblem) in
+            // It may hold a password, so it is not repeated.
+            guard let url = GatewayConfiguration.DatabaseURL(text) else {
+                throw ConfigurationValueProblem("is neither sqlite:/path, postgresql://… nor mariadb://…")
+            }
+            return url
+        }
+    }
+}
+
 extension ConfigurationForm where Value == GatewayConfiguration.Servers {
     /// A list of servers, or PHP's save path in one string.
     static var servers: Self {

@@ -22,7 +22,7 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             "servers",
             \.servers,
             .servers,
-            fallback: "none: requests pass through without sessions",
+            fallback: "none: the sessions are in `database` alone",
             """
             The memcached servers, 1.6.18 or newer. All gateways must have the same list in the same spelling, as it \
             decides where a session lies. A single text is a `session.save_path` of PHP's memcache or memcached \
@@ -35,8 +35,16 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             .servers,
             fallback: "those that the servers, or this gateway, remember",
             """
-            The list that was in `servers` before, where neither the new servers nor `state_directory` can know of it:             the sessions are found there and moved. Not needed where a server is in both lists.
+            The list that was in `servers` before, where neither the new servers nor `state_directory` can know of it: \
+            the sessions are found there and moved. Not needed where a server is in both lists.
             """
+        ),
+        .init(
+            "database",
+            \.database,
+            .section(),
+            fallback: "see below",
+            "The database that the sessions are in where there are no `servers`."
         ),
         .init(
             "redundancy",
@@ -220,15 +228,16 @@ extension GatewayConfiguration.Site: ConfigurationSection {
 extension GatewayConfiguration.Site {
     /// The keys that a site with `sessions_of` takes from the other site.
     static let sharedKeys: Set<String> = [
-        "servers", "previous_servers", "redundancy", "ring", "prefix", "secret", "idle_lifetime", "absolute_lifetime",
-        "max_item_age", "max_size", "connect_timeout", "operation_timeout", "load_timeout", "queue_length",
-        "when_degraded", "when_unavailable", "cookie",
+        "servers", "previous_servers", "database", "redundancy", "ring", "prefix", "secret", "idle_lifetime",
+        "absolute_lifetime", "max_item_age", "max_size", "connect_timeout", "operation_timeout", "load_timeout",
+        "queue_length", "when_degraded", "when_unavailable", "cookie",
     ]
 
     /// What `sharedKeys` say, as in another site.
     mutating func takeSharedValues(from other: Self) {
         self.servers = other.servers
         self.previousServers = other.previousServers
+        self.database = other.database
         self.redundancy = other.redundancy
         self.ring = other.ring
         self.prefix = other.prefix
@@ -263,6 +272,55 @@ extension GatewayConfiguration.Server: ConfigurationSection {
             "Its spelling counts: `localhost` and `127.0.0.1` are different places on the ring."
         ),
         .init("weight", \.weight, .integer(1...1_000), "Its share of the sessions, where `ring` knows weights."),
+    ]
+}
+
+extension GatewayConfiguration.Database: ConfigurationSection {
+    static let keys: [ConfigurationKey<Self>] = [
+        .init(
+            "url",
+            \.url,
+            ConfigurationForm<GatewayConfiguration.DatabaseURL>.databaseURL.optional,
+            fallback: "without `servers`: `sessions.sqlite` in the state directory",
+            isShorthand: true,
+            """
+            Where it is: `sqlite:/path`, `postgresql://user:password@host/database` as libpq takes it, or \
+            `mariadb://user:password@host/database`, with `?socket=/path` for a unix socket.
+            """
+        ),
+        .init(
+            "connections",
+            \.connections,
+            .integer(1...256),
+            "Connections to a server, each with a thread; of SQLite the readers beside the one writer."
+        ),
+        .init(
+            "connect_timeout",
+            \.connectTimeout,
+            .duration(.milliseconds(100) ... .seconds(60)),
+            "How long connecting to a server may take. MariaDB counts whole seconds."
+        ),
+        .init(
+            "statement_timeout",
+            \.statementTimeout,
+            .duration(.milliseconds(100) ... .seconds(60)),
+            "How long one statement may take, a lock of somebody else's included."
+        ),
+        .init(
+            "synchronous",
+            \.synchronous,
+            .choice,
+            """
+            What a commit of SQLite's waits for. `normal`: a power cut may take the last ones back, but no sign-out \
+            and nothing `durable`; `full`: nothing; `off`: a power cut may damage the file.
+            """
+        ),
+        .init(
+            "migrate",
+            \.migrate,
+            .choice,
+            "When its tables are made and changed: at the start, or by `session-gateway database migrate`."
+        ),
     ]
 }
 

@@ -29,6 +29,11 @@ enum ConfigurationKeys {
             "Entries of `servers` that need more than an address.",
             GatewayConfiguration.Server.self
         ),
+        section(
+            "sites.NAME.database",
+            "A text alone is its `url`.",
+            GatewayConfiguration.Database.self
+        ),
         section("sites.NAME.cookie", "", GatewayConfiguration.Cookie.self),
         section(
             "sites.NAME.backend with fastcgi",

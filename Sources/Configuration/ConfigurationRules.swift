@@ -96,14 +96,14 @@ struct ConfigurationRules {
                 at: reader.origin("\(path).\(key)")
             )
         }
-        guard site.hasSessions, !reader.hasFailed(path + ".idle_lifetime") else { return }
+        guard !reader.hasFailed(path + ".idle_lifetime") else { return }
         if site.idleLifetime > site.absoluteLifetime, !reader.hasFailed(path + ".absolute_lifetime") {
             reader.add(
                 .warning,
                 "idle_lifetime: has no effect beyond absolute_lifetime (\(DurationText.render(site.absoluteLifetime)))",
                 at: reader.origin(path + ".idle_lifetime")
             )
-        } else if site.idleLifetime > site.maximumItemAge, !reader.hasFailed(path + ".max_item_age") {
+        } else if site.hasServers, site.idleLifetime > site.maximumItemAge, !reader.hasFailed(path + ".max_item_age") {
             reader.add(
                 .warning,
                 """
@@ -117,7 +117,7 @@ struct ConfigurationRules {
 
     private func checkServers(_ site: GatewayConfiguration.Site, _ path: String, _ reader: inout ConfigurationReader) {
         let origin = reader.origin(path + ".servers")
-        guard site.hasSessions else {
+        guard site.hasServers else {
             if reader.isGiven(path + ".redundancy"), !reader.isGiven(path + ".servers") {
                 reader.add(
                     .warning,

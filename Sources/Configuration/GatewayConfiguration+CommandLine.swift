@@ -4,7 +4,7 @@ extension GatewayConfiguration {
     /// - Parameters:
     ///   - listen: addresses as in the file.
     ///   - backend: `fastcgi:unix:/path`, `fastcgi:host:port` or `cgi:DIRECTORY`.
-    ///   - servers: memcached servers, separated by commas; none: requests pass through without sessions.
+    ///   - servers: memcached servers, separated by commas; none: the sessions are in a file in the state directory.
     ///   - redundancy: copies of each session.
     package static func commandLine(
         listen: [String],

@@ -11,6 +11,7 @@ extension GatewayConfiguration {
         package var servers: Servers = .none
         /// Where the sessions may still be.
         package var previousServers: Servers = .none
+        package var database = Database()
         package var redundancy = 2
         package var ring: Ring = .ketamaWeighted
         package var prefix = "sg:"
@@ -51,13 +52,13 @@ extension GatewayConfiguration {
         /// The name that stands in the keys in memcached. Sites with the same one have the same store.
         package var storeName: String { self.sessionsOf ?? self.name }
 
-        /// Whether requests of this site have sessions at all.
-        package var hasSessions: Bool { self.servers != .none }
+        /// Whether its sessions are in memcached; else they are in its database alone.
+        package var hasServers: Bool { self.servers != .none }
     }
 
     /// Where a site's sessions are kept.
     package enum Servers: Sendable, Equatable {
-        /// No sessions: every request passes through.
+        /// In the database alone.
         case none
         /// At least one, with distinct addresses.
         case list([Server])

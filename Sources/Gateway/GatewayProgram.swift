@@ -23,6 +23,7 @@ package enum GatewayProgram {
             numberOfThreads: min(configuration.threads.count(cores: System.coreCount), Worker.maximumCount)
         )
         let generation = try Generation(configuration, logger: logger)
+        try await generation.prepareDatabases()
         let workers = try await Worker.make(on: loops, generation: generation, logger: logger)
         let generations = GenerationService(first: generation, workers: workers, reload: reload, logger: logger)
         let responder: Responder

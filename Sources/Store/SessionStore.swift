@@ -8,6 +8,10 @@ package struct StoredSession: Sendable {
     package var loaded: LoadedRecord
     /// Known to fewer servers than it should be: nothing about it is promised.
     package var isDegraded: Bool
+    /// Read from the database, since the servers could not be asked: a save goes there too.
+    package var isFromDatabase = false
+    /// A newer state of it had been acknowledged and is lost. Said once.
+    package var hasGoneBack = false
 
     package var record: SessionRecord { self.loaded.record }
     package var version: UInt64 { self.record.identity.version }
@@ -42,11 +46,10 @@ package enum SessionDestroyOutcome: Sendable {
     case unknown
 }
 
-/// The sessions of one site as one event loop sees them: the whole contract of the store.
+/// A site's sessions in its memcacheds, by the replication protocol. `durable` asks for more than they can give.
 ///
-/// Load, then save from what was loaded: of several saves from one load at most one is acknowledged. All calls on the
-/// event loop of the pool, which is why it may be passed between tasks of that loop (`@unchecked Sendable`).
-package final class SessionStore: @unchecked Sendable {
+/// All calls on the event loop of the pool, which is why it may be passed between tasks of that loop (`@unchecked Sendable`).
+package final class SessionStore: SessionStorage, @unchecked Sendable {
     package let pool: ReplicaPool
     private let configuration: StoreConfiguration
     private let counters: StoreCounters
@@ -78,7 +81,7 @@ package final class SessionStore: @unchecked Sendable {
     // MARK: Reading
 
     /// Slides the idle expiry. One round trip where the servers agree.
-    package func load(_ key: SessionKey) async -> SessionLoadOutcome {
+    package func load(_ key: SessionKey, client: ByteBufferView? = nil) async -> SessionLoadOutcome {
         self.counters.loadStarted()
         switch await self.pool.perform(.load, key: key, timeout: self.configuration.loadTimeout) {
         case .chosen(let loaded):
@@ -112,16 +115,15 @@ package final class SessionStore: @unchecked Sendable {
         _ session: StoredSession,
         key: SessionKey,
         payload: ByteBuffer,
-        cookieIssued: SessionRecord.Timestamp? = nil
+        cookieIssued: SessionRecord.Timestamp? = nil,
+        isDurable: Bool = false
     ) async -> SessionWriteOutcome {
-        let base = session.record
-        var proposal = base
-        proposal.identity = self.pool.newIdentity(after: base.identity)
-        proposal.ancestors = base.lineage
-        proposal.written = StoreClock.now
-        proposal.idleSeconds = UInt32(clamping: self.configuration.idleLifetime.wholeSeconds)
-        proposal.cookieIssued = cookieIssued ?? base.cookieIssued
-        proposal.payload = payload
+        let proposal = session.record.successor(
+            self.pool.newIdentity(after: session.record.identity),
+            payload: payload,
+            idleLifetime: self.configuration.idleLifetime,
+            cookieIssued: cookieIssued
+        )
         return await self.write(.save(base: session.loaded, proposal: proposal), key: key)
     }
 
@@ -129,17 +131,15 @@ package final class SessionStore: @unchecked Sendable {
     package func create(
         _ key: SessionKey,
         payload: ByteBuffer,
-        hasCookieLifetime: Bool
+        hasCookieLifetime: Bool,
+        isDurable: Bool = false
     ) async -> SessionWriteOutcome {
-        let now = StoreClock.now
-        let proposal = SessionRecord(
-            identity: self.pool.newIdentity(after: nil),
-            created: now,
-            written: now,
-            cookieIssued: hasCookieLifetime ? now : 0,
-            idleSeconds: UInt32(clamping: self.configuration.idleLifetime.wholeSeconds),
-            absoluteDeadline: now &+ self.configuration.absoluteLifetime.wholeMilliseconds,
-            payload: payload
+        let proposal = SessionRecord.fresh(
+            self.pool.newIdentity(after: nil),
+            payload: payload,
+            idleLifetime: self.configuration.idleLifetime,
+            absoluteLifetime: self.configuration.absoluteLifetime,
+            hasCookieLifetime: hasCookieLifetime
         )
         return await self.write(.create(proposal: proposal), key: key)
     }
@@ -211,6 +211,13 @@ package final class SessionStore: @unchecked Sendable {
             }
         }
     }
+
+    // MARK: Connections
+
+    package var eventLoop: any EventLoop { self.pool.eventLoop }
+    package func start() { self.pool.start() }
+    package func close() -> EventLoopFuture<Void> { self.pool.close() }
+    package var isReady: Bool { self.pool.isReady }
 
     // MARK: Behind the responses
 

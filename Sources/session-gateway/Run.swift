@@ -26,7 +26,7 @@ extension SessionGateway {
         @Option(help: "Without a file: fastcgi:unix:/path, fastcgi:host:port or cgi:DIRECTORY.")
         var backend: String?
 
-        @Option(help: "Without a file: memcached servers, host:port,… Without them requests have no sessions.")
+        @Option(help: "Without a file: memcached servers, host:port,… Without them sessions are in a SQLite file.")
         var servers: String?
 
         @Option(help: "Without a file: copies of each session.")

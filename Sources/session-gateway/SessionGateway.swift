@@ -9,6 +9,7 @@ struct SessionGateway: AsyncParsableCommand {
         subcommands: [
             Run.self, Check.self, RingCommand.self, StatusCommand.self, VerifyCommand.self, RepairCommand.self,
             DrainCommand.self, UndrainCommand.self,
+            DatabaseCommand.self,
         ]
     )
 }

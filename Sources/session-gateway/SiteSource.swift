@@ -17,7 +17,7 @@ struct SiteSource {
         let names = configuration.sites.map(\.name)
         guard let name = self.site else {
             // Sites that share another's sessions have its ring.
-            let own = configuration.sites.filter { $0.sessionsOf == nil && $0.hasSessions }
+            let own = configuration.sites.filter { $0.sessionsOf == nil && $0.hasServers }
             if own.count == 1 || configuration.sites.count == 1 { return own.first ?? configuration.sites[0] }
             throw ValidationError("\(self.file) has several sites; --site is one of \(names.joined(separator: ", ")).")
         }

@@ -16,7 +16,7 @@ import Testing
             ]
         )
         #expect(configuration.sites.map(\.name) == ["default"])
-        #expect(!configuration.sites[0].hasSessions)
+        #expect(!configuration.sites[0].hasServers)
         #expect(configuration.lateSocketPath == "/run/late.sock")
     }
 

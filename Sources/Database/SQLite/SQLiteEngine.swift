@@ -76,11 +76,12 @@ final class SQLiteEngine: DatabaseEngine {
         } catch {
             throw DatabaseError(.storage, "the directory \(directory) cannot be made")
         }
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
+        // Only where it is missing: to close it would take SQLite's locks away, if this process has it open already.
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 || errno == EEXIST else {
             throw DatabaseError(.storage, "\(path): \(String(cString: strerror(errno)))")
         }
-        Foundation.close(descriptor)
+        if descriptor >= 0 { Foundation.close(descriptor) }
     }
 
     // MARK: Reading

@@ -21,7 +21,7 @@ package enum StoreMaintenance {
         _ body: @escaping @Sendable (ReplicaPool) async throws -> Result
     ) async throws -> Result {
         guard var configuration = try StoreConfiguration.make(site) else {
-            throw GatewayError("site \(site.name) has no servers, so its requests have no sessions")
+            throw GatewayError("site \(site.name) has no servers: its sessions are in its database alone")
         }
         configuration.memcached.operationTimeout = max(
             configuration.memcached.operationTimeout,

@@ -12,7 +12,7 @@ struct RequestPath: Sendable {
     let request: IncomingRequest
     let worker: Worker
     let site: Site
-    let store: SessionStore?
+    let store: any SessionStorage
 
     func run() async {
         var parameters = self.request.parameters
@@ -23,14 +23,14 @@ struct RequestPath: Sendable {
             return
         }
         self.strip(&parameters)
-        if store != nil, let setting = self.site.phpSetting { PHPAdapter.add(setting, to: &parameters) }
-        guard let store, !self.site.ignores(parameters.path) else {
+        if let setting = self.site.phpSetting { PHPAdapter.add(setting, to: &parameters) }
+        guard !self.site.ignores(parameters.path) else {
             parameters.append(BackendContract.Offer(state: .none))
             await self.forward(consume parameters, visit: nil)
             return
         }
         let visit: SessionVisit
-        switch await SessionVisit.begin(&parameters, site: self.site, store: store, worker: self.worker) {
+        switch await SessionVisit.begin(&parameters, site: self.site, store: self.store, worker: self.worker) {
         case .visit(let begun):
             visit = begun
         case .unavailable:

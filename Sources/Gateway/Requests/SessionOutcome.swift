@@ -12,7 +12,7 @@ enum SessionOutcome: String, Sendable {
     case destroyed
     /// Under a new id.
     case moved
-    /// A path or a site without sessions.
+    /// A path without sessions.
     case bypassed
     /// An answer has been announced that comes after the head.
     case pending

@@ -28,7 +28,7 @@ final class SessionTurns: Sendable {
     }
 
     /// - Returns: nil where too many wait already, where it took too long, or where the visitor has gone.
-    func take(_ key: SessionKey, in store: SessionStore, on eventLoop: any EventLoop) async -> SessionTurn? {
+    func take(_ key: SessionKey, in store: any SessionStorage, on eventLoop: any EventLoop) async -> SessionTurn? {
         let start = ContinuousClock.now
         let ticket: TurnQueue.Ticket
         switch self.state.withLock({ $0.queue.enter(key) }) {

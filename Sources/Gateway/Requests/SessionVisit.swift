@@ -20,7 +20,7 @@ final class SessionVisit: @unchecked Sendable {
     }
 
     let site: Site
-    let store: SessionStore
+    let store: any SessionStorage
     let id: SessionID
     let nextID: SessionID
     let token: RequestToken
@@ -53,7 +53,7 @@ final class SessionVisit: @unchecked Sendable {
 
     private init(
         site: Site,
-        store: SessionStore,
+        store: any SessionStorage,
         id: SessionID,
         key: SessionKey,
         cookie: SessionCookie,
@@ -91,7 +91,7 @@ final class SessionVisit: @unchecked Sendable {
     static func begin(
         _ parameters: inout Parameters,
         site: Site,
-        store: SessionStore,
+        store: any SessionStorage,
         worker: Worker
     ) async -> Beginning {
         let isReadOnly = site.isReadOnly(parameters.path)
@@ -106,7 +106,7 @@ final class SessionVisit: @unchecked Sendable {
                 turn = await turns.take(key, in: store, on: worker.eventLoop)
                 if turn == nil { return .busy }
             }
-            switch await store.load(key) {
+            switch await store.load(key, client: parameters.bytes("REMOTE_ADDR")) {
             case .live(let session):
                 loaded = (id, key, session)
             case .none:
@@ -167,7 +167,7 @@ final class SessionVisit: @unchecked Sendable {
     /// has not come: then it is over with that, or when it comes too late.
     func end() {
         if self.isAwaited, !self.hasAnswered, self.turn != nil {
-            self.store.pool.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: self.lateTimeout) {
+            self.store.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: self.lateTimeout) {
                 self.endTurn()
             }
         } else {
@@ -209,6 +209,7 @@ final class SessionVisit: @unchecked Sendable {
         }
         // What `readonly` brings back is not meant to be kept.
         let data = change.controls.contains(.readonly) ? nil : change.data
+        let isDurable = change.controls.contains(.durable)
         let starts = data.map { $0.readableBytes > 0 } ?? false
         if change.controls.contains(.destroy), !(change.controls.contains(.regenerate) && starts) {
             return await self.destroy()
@@ -216,7 +217,11 @@ final class SessionVisit: @unchecked Sendable {
         switch self.state {
         case .new, .gone:
             if starts, let data {
-                return await self.create(data, id: change.controls.contains(.regenerate) ? self.nextID : nil)
+                return await self.create(
+                    data,
+                    id: change.controls.contains(.regenerate) ? self.nextID : nil,
+                    isDurable: isDurable
+                )
             }
             // An empty blob is an answer already: there is nothing to keep, and no cookie to send.
             if isAnnounced, change.data == nil, !change.controls.contains(.readonly), !self.isHeadSent {
@@ -225,9 +230,9 @@ final class SessionVisit: @unchecked Sendable {
             return nil
         case .live(let session):
             if change.controls.contains(.regenerate) {
-                return await self.regenerate(session, data ?? session.payload)
+                return await self.regenerate(session, data ?? session.payload, isDurable: isDurable)
             }
-            return await self.save(session, data)
+            return await self.save(session, data, isDurable: isDurable)
         case .anonymous:
             return nil
         }
@@ -240,7 +245,7 @@ final class SessionVisit: @unchecked Sendable {
         self.outcome = .pending
     }
 
-    private func create(_ data: ByteBuffer, id: SessionID?) async -> GatewayResponse? {
+    private func create(_ data: ByteBuffer, id: SessionID?, isDurable: Bool) async -> GatewayResponse? {
         if self.isHeadSent, !self.isAnnounced {
             self.site.logger.warning(
                 "a session that begins after the response's head has no cookie and is not kept; announce it in the head"
@@ -249,7 +254,13 @@ final class SessionVisit: @unchecked Sendable {
         }
         let newID = self.isAnnounced ? self.id : id ?? self.freshID
         let newKey = newID == self.id ? self.key : self.store.key(for: newID)
-        switch await self.store.create(newKey, payload: data, hasCookieLifetime: self.cookie.lifetime > 0) {
+        let outcome = await self.store.create(
+            newKey,
+            payload: data,
+            hasCookieLifetime: self.cookie.lifetime > 0,
+            isDurable: isDurable
+        )
+        switch outcome {
         case .saved(let session):
             self.adopt(session, newID, newKey, outcome: .new)
         case .degraded(let session):
@@ -277,7 +288,7 @@ final class SessionVisit: @unchecked Sendable {
         }
     }
 
-    private func save(_ session: StoredSession, _ data: ByteBuffer?) async -> GatewayResponse? {
+    private func save(_ session: StoredSession, _ data: ByteBuffer?, isDurable: Bool) async -> GatewayResponse? {
         let isChanged = data.map { $0 != session.payload } ?? false
         let renewsCookie = !self.isHeadSent && self.isCookieDue(session)
         if renewsCookie {
@@ -291,7 +302,8 @@ final class SessionVisit: @unchecked Sendable {
             session,
             key: self.key,
             payload: data ?? session.payload,
-            cookieIssued: renewsCookie ? StoreClock.now : nil
+            cookieIssued: renewsCookie ? StoreClock.now : nil,
+            isDurable: isDurable
         )
         switch outcome {
         case .saved(let session):
@@ -328,14 +340,24 @@ final class SessionVisit: @unchecked Sendable {
 
     /// The new id is acknowledged before the old one is destroyed, and the browser learns it only if both are: otherwise
     /// the visitor may be logged out, but nobody else is logged in.
-    private func regenerate(_ session: StoredSession, _ data: ByteBuffer) async -> GatewayResponse? {
+    private func regenerate(
+        _ session: StoredSession,
+        _ data: ByteBuffer,
+        isDurable: Bool
+    ) async -> GatewayResponse? {
         if self.isHeadSent {
             self.site.logger.warning("a session cannot move after the response's head: it keeps its id")
-            return await self.save(session, data)
+            return await self.save(session, data, isDurable: isDurable)
         }
         let newKey = self.store.key(for: self.nextID)
         let created: StoredSession
-        switch await self.store.create(newKey, payload: data, hasCookieLifetime: self.cookie.lifetime > 0) {
+        let outcome = await self.store.create(
+            newKey,
+            payload: data,
+            hasCookieLifetime: self.cookie.lifetime > 0,
+            isDurable: isDurable
+        )
+        switch outcome {
         case .saved(let session), .degraded(let session):
             created = session
         case .discarded, .unknown, .unavailable:

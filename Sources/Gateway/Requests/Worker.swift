@@ -35,7 +35,7 @@ final class Worker: @unchecked Sendable {
         self.eventLoop = eventLoop
         self.executor = EventLoopExecutor(eventLoop)
         self.lateAnswers = LateAnswers(eventLoop: eventLoop, timeout: configuration.lateTimeout)
-        self.lateSocket = configuration.sites.contains(where: \.hasSessions) ? configuration.lateSocketPath : nil
+        self.lateSocket = configuration.lateSocketPath
         self.logger = logger
         self.generation = generation
         generation.start()

@@ -73,7 +73,7 @@ final class GenerationService: Service {
                 var companions = self.accompany(in: &group)
                 for await event in self.events {
                     guard case .reload = event else { break }
-                    guard let next = self.read() else { continue }
+                    guard let next = await self.read() else { continue }
                     let prepared = await self.prepare(next)
                     companions.cancel()
                     let old = self.current.withLock { current in
@@ -100,7 +100,7 @@ final class GenerationService: Service {
     }
 
     /// - Returns: nil where the file has errors: the old configuration stays.
-    private func read() -> Generation? {
+    private func read() async -> Generation? {
         guard let reload else {
             self.logger.warning("there is no configuration file to read anew")
             return nil
@@ -108,6 +108,7 @@ final class GenerationService: Service {
         guard let configuration = reload() else { return nil }
         do {
             let next = try Generation(configuration, logger: self.logger)
+            try await next.prepareDatabases()
             try self.updateListeners.withLock { $0 }?(ResponderConfiguration(configuration).listeners)
             return next
         } catch {
@@ -183,6 +184,7 @@ private final class Companions: Sendable {
         await withTaskExecutorPreference(worker.executor) {
             await withDiscardingTaskGroup { group in
                 let generation = worker.generation
+                generation.shared.accompanyDatabases(in: &group)
                 for (site, store) in generation.ownStores {
                     group.addTask { await Walker(pool: store.pool, logger: site.logger).run() }
                     group.addTask { await PoolKeeper(pool: store.pool, logger: site.logger).run() }

@@ -4,9 +4,9 @@ import Logging
 import NIOCore
 import ServiceLifecycle
 
-/// The socket for late answers for as long as the program runs; nothing where no site has sessions.
+/// The socket for late answers for as long as the program runs.
 struct LateService: Service {
-    private let listener: LateListener?
+    private let listener: LateListener
 
     static func bind(
         _ configuration: GatewayConfiguration,
@@ -14,7 +14,6 @@ struct LateService: Service {
         workers: [Worker],
         logger: Logger
     ) async throws -> LateService {
-        guard configuration.sites.contains(where: \.hasSessions) else { return LateService(listener: nil) }
         let listener = try await LateListener.bind(
             path: configuration.lateSocketPath,
             group: configuration.lateGroup,
@@ -27,6 +26,6 @@ struct LateService: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        await self.listener?.close()
+        await self.listener.close()
     }
 }

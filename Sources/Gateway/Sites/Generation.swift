@@ -10,16 +10,19 @@ final class Generation: Sendable {
     let configuration: GatewayConfiguration
     let sites: [Site]
     let table: SiteTable
-    private let logger: Logger
+    let logger: Logger
+    let databases: SiteDatabases
 
     init(_ configuration: GatewayConfiguration, logger: Logger) throws(GatewayError) {
         self.configuration = configuration
         self.logger = logger
         self.table = SiteTable(configuration.sites)
+        let databases = SiteDatabases(configuration)
+        self.databases = databases
         var sites: [Site] = []
         // Sites that share their sessions share the turns too.
         var turns: [String: SessionTurns] = [:]
-        for site in configuration.sites where site.concurrency == .serialize && site.hasSessions {
+        for site in configuration.sites where site.concurrency == .serialize {
             if turns[site.storeName] == nil {
                 turns[site.storeName] = SessionTurns(maximumWaiting: site.maximumWaiting, timeout: site.lockTimeout)
             }
@@ -31,6 +34,7 @@ final class Generation: Sendable {
                 try Site(
                     site,
                     backend: try BackendFactory.backend(of: site, logger: siteLogger),
+                    tier: try databases.tier(of: site),
                     turns: site.concurrency == .serialize ? turns[site.storeName] : nil,
                     logger: logger
                 )
@@ -39,11 +43,17 @@ final class Generation: Sendable {
         self.sites = sites
     }
 
-    /// Ends the backends; to be called once no request of this generation is under way.
+    /// Makes the databases' tables, or looks whether they are there.
+    func prepareDatabases() async throws(GatewayError) {
+        try await self.databases.prepare(logger: self.logger)
+    }
+
+    /// Ends the backends and the databases; to be called once no request of this generation is under way.
     func shutDown() async {
         for site in self.sites {
             await site.backend.shutDown()
         }
+        await self.databases.close(logger: self.logger)
     }
 }
 
@@ -53,9 +63,10 @@ final class Generation: Sendable {
 final class LoopGeneration: @unchecked Sendable {
     let shared: Generation
     let eventLoop: any EventLoop
-    /// By site; nil for a site without sessions.
-    let stores: [SessionStore?]
-    /// The same, each once, with the site that it is named after: sites may share their sessions (`sessions_of`).
+    /// By site.
+    let stores: [any SessionStorage]
+    /// Those in memcached, each once, with the site that it is named after: sites may share their sessions
+    /// (`sessions_of`).
     let ownStores: [(site: Site, store: SessionStore)]
     private var requests = 0
     private var isRetired = false
@@ -68,19 +79,23 @@ final class LoopGeneration: @unchecked Sendable {
         self.drained = eventLoop.makePromise()
         var ownStores: [(site: Site, store: SessionStore)] = []
         self.stores = shared.sites.map { site in
-            site.store.map { configuration in
-                if let shared = ownStores.first(where: { $0.site.store?.keyspace == configuration.keyspace }) {
-                    return shared.store
-                }
-                let store = SessionStore(
-                    configuration: configuration,
-                    eventLoop: eventLoop,
-                    counters: site.counters,
-                    logger: site.logger
-                )
-                ownStores.append((site, store))
-                return store
+            if site.store == nil, let tier = site.tier {
+                return DatabaseStore(tier.database, eventLoop: eventLoop, logger: site.logger)
             }
+            guard let configuration = site.store else {
+                preconditionFailure("a site has servers or a database")
+            }
+            if let shared = ownStores.first(where: { $0.site.store?.keyspace == configuration.keyspace }) {
+                return shared.store
+            }
+            let store = SessionStore(
+                configuration: configuration,
+                eventLoop: eventLoop,
+                counters: site.counters,
+                logger: site.logger
+            )
+            ownStores.append((site, store))
+            return store
         }
         self.ownStores = ownStores
     }

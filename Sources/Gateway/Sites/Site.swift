@@ -11,8 +11,10 @@ import Synchronization
 final class Site: Sendable {
     let configuration: GatewayConfiguration.Site
     let backend: any Backend
-    /// Nil for a site without sessions.
+    /// Nil where the sessions are in the database alone.
     let store: StoreConfiguration?
+    /// Nil where they are in memcached alone.
+    let tier: SiteTier?
     let counters = StoreCounters()
     let cookies: SiteCookies
     /// Nil where requests of one session do not wait for each other.
@@ -32,6 +34,7 @@ final class Site: Sendable {
     init(
         _ configuration: GatewayConfiguration.Site,
         backend: any Backend,
+        tier: SiteTier?,
         turns: SessionTurns?,
         logger: Logger
     ) throws(GatewayError) {
@@ -39,6 +42,7 @@ final class Site: Sendable {
         self.backend = backend
         self.phpSetting =
             configuration.adapter == .php ? PHPAdapter.setting(file: configuration.adapterFile) : nil
+        self.tier = tier
         var logger = logger
         logger[.site] = configuration.name
         self.logger = logger

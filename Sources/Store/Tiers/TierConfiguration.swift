@@ -1,0 +1,33 @@
+package import Sessions
+
+/// How one site uses its database, beside memcached or alone.
+package struct TierConfiguration: Sendable {
+    package var keyspace: SessionKeyspace
+    package var idleLifetime: Duration
+    package var absoluteLifetime: Duration
+    /// Whether what cannot be promised is served, marked as degraded.
+    package var servesDegraded = true
+    /// How long a change may be in memcached alone.
+    package var syncInterval: Duration = .seconds(120)
+    /// Whether a new session is in the database before its first response.
+    package var syncsNew = false
+    /// Bytes of sessions that wait for the database at the most.
+    package var queueSize = 64 * 1_024 * 1_024
+    /// After how long without news of a session its row is compared with memcached.
+    package var reapAfter: Duration = .seconds(1_800)
+    /// The pause between two passes of the reaper.
+    package var reapInterval: Duration = .seconds(60)
+    /// Unknown ids that one client address may ask the database for in a second.
+    package var unknownIDs = 20
+
+    package init(keyspace: SessionKeyspace, idleLifetime: Duration, absoluteLifetime: Duration) {
+        self.keyspace = keyspace
+        self.idleLifetime = idleLifetime
+        self.absoluteLifetime = absoluteLifetime
+    }
+
+    /// When a session that is asked for now runs out.
+    func expiry(of record: SessionRecord, seen now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {
+        min(now &+ self.idleLifetime.wholeMilliseconds, record.absoluteDeadline)
+    }
+}
