@@ -216,9 +216,6 @@ struct ConfigurationRules {
         if site.contract == .modSession {
             reader.plainError("adapter: php speaks the contract standard, not mod_session", at: origin)
         }
-        if !site.hasSessions, !reader.hasFailed(path + ".servers") {
-            reader.add(.warning, "adapter: has no effect without servers", at: origin)
-        }
     }
 
     private func checkBackend(_ site: GatewayConfiguration.Site, _ path: String, _ reader: inout ConfigurationReader) {

@@ -123,7 +123,6 @@ import Testing
             "servers: \"a:1,b:1,c:1\"\nabsolute_lifetime: 7d\nidle_lifetime: 48h",
             "g.yaml:6:20: warning: idle_lifetime: sessions end after max_item_age (23h)"
         ),
-        ("adapter: php", "g.yaml:4:14: warning: adapter: has no effect without servers"),
         ("adapter_file: /a.php", "g.yaml:4:19: warning: adapter_file: has no effect without adapter: php"),
     ])
     func whatIsLegalButUnwiseIsAWarning(lines: String, message: String) {
