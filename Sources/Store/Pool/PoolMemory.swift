@@ -18,6 +18,10 @@ package struct PoolMemory: Sendable {
 
     /// What is known where the file cannot be written.
     private static let known = Mutex<[String: PoolState<RingDescription>]>([:])
+
+    /// As a new process.
+    static func forgetAll() { Self.known.withLock { $0 = [:] } }
+
     private static let maximumLength = 4 << 20
 
     /// - Returns: nil where nothing is remembered, or what is is older than any session.

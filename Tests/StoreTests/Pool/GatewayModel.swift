@@ -104,6 +104,11 @@ final class GatewayModel: Sendable {
         get async { await self.onLoop { $0.pool.state } }
     }
 
+    /// As the program waits before it takes requests.
+    func waitUntilReady() async throws {
+        try await Eventually.holds("the gateway to be ready") { await self.onLoop { $0.pool.isReady } }
+    }
+
     /// Until this ring is in force, and its servers are complete.
     func waitUntilInForce(_ servers: [RingServer], drained: Set<String> = []) async throws {
         try await Eventually.holds(within: .seconds(60), "the servers to be in force") {
