@@ -10,7 +10,8 @@ import NIOPosix
 /// On each new connection the server is asked for its version, its settings and the greeting; only when all three are
 /// answered is it available. Nothing ever waits for a server that is not. Once started it must be closed.
 ///
-/// Each transition is logged once with the server's address: `warning` when it goes down, `notice` when it is there again.
+/// Each transition is logged with the server's address, once for all event loops that share a `ServerTransitionLog`:
+/// `warning` when it goes down, `notice` when it is there again.
 // @unchecked: all mutable state is touched on `eventLoop` only, which debug builds assert in every method.
 package final class MemcachedServer: @unchecked Sendable {
     package typealias Completion = (Result<MemcachedReply, MemcachedError>, ConnectionNumber?) -> Void
@@ -35,7 +36,7 @@ package final class MemcachedServer: @unchecked Sendable {
     private var handler: MemcachedConnectionHandler?
     private var channel: EventLoopFuture<any Channel>?
     private var retry: Scheduled<Void>?
-    private var lastWarning = ""
+    private let transitions: ServerTransitionLog
 
     /// - Parameters:
     ///   - greeting: sent on each new connection before anything else.
@@ -46,6 +47,7 @@ package final class MemcachedServer: @unchecked Sendable {
         eventLoop: any EventLoop,
         configuration: MemcachedConfiguration = MemcachedConfiguration(),
         logger: Logger,
+        transitions: ServerTransitionLog = ServerTransitionLog(),
         greeting: MemcachedCommand? = nil,
         onConnected: @escaping (ConnectionNumber, MemcachedReply?) -> Void = { _, _ in },
         onDisconnected: @escaping (ConnectionNumber) -> Void = { _ in }
@@ -55,6 +57,7 @@ package final class MemcachedServer: @unchecked Sendable {
         self.configuration = configuration
         self.greeting = greeting
         self.logger = logger
+        self.transitions = transitions
         self.onConnected = onConnected
         self.onDisconnected = onDisconnected
         self.health = ServerHealth(policy: configuration.reconnect)
@@ -122,6 +125,7 @@ package final class MemcachedServer: @unchecked Sendable {
         self.onConnected = nil
         self.onDisconnected = nil
         self.health.closed()
+        self.transitions.update(self.address) { $0.closed(ObjectIdentifier(self)) }
         self.handler?.close(MemcachedError(.connectionClosed, mayHaveReachedServer: true, "closed by the gateway"))
         guard let channel else { return self.eventLoop.makeSucceededVoidFuture() }
         return channel.flatMap { channel in
@@ -204,10 +208,11 @@ package final class MemcachedServer: @unchecked Sendable {
 
     private func greetingAnswered(_ handler: MemcachedConnectionHandler, _ reply: MemcachedReply?) {
         guard self.handler === handler, self.health.greetingAnswered(at: self.eventLoop.now) else { return }
-        self.lastWarning = ""
-        var metadata = self.metadata
-        metadata["gateway.memcached.version"] = "\(self.version)"
-        self.logger.notice("memcached server is available", metadata: metadata)
+        if self.transitions.update(self.address, { $0.cameUp(ObjectIdentifier(self)) }) {
+            var metadata = self.metadata
+            metadata["gateway.memcached.version"] = "\(self.version)"
+            self.logger.notice("memcached server is available", metadata: metadata)
+        }
         self.onConnected?(handler.number, reply)
     }
 
@@ -239,9 +244,9 @@ package final class MemcachedServer: @unchecked Sendable {
         metadata["gateway.error"] = "\(error)"
         metadata["gateway.memcached.retry"] = "\(delay.nanoseconds / 1_000_000) ms"
         // A server that was away and is unusable now is news too: only the operator can mend it.
-        let isNews = error.code == .unusableServer && error.message != self.lastWarning
-        if failure.wentDown || isNews {
-            self.lastWarning = error.message
+        let reason = error.code == .unusableServer ? error.message : nil
+        let mayBeNews = failure.wentDown || reason != nil
+        if mayBeNews, self.transitions.update(self.address, { $0.wentDown(ObjectIdentifier(self), reason: reason) }) {
             self.logger.warning("memcached server is down", metadata: metadata)
         } else {
             self.logger.debug("memcached server is still down", metadata: metadata)

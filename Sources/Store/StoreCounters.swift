@@ -1,3 +1,4 @@
+import Memcached
 import Synchronization
 
 /// What happened in a site's store since the gateway started, over all event loops.
@@ -21,6 +22,9 @@ package final class StoreCounters: Sendable {
     private let corruptCopies = Atomic<Int>(0)
     private let repairs = Atomic<Int>(0)
     private let repairsDropped = Atomic<Int>(0)
+
+    /// What was logged of the servers, so that one event loop does not repeat what another has told.
+    let transitions = ServerTransitionLog()
 
     package init() {}
 

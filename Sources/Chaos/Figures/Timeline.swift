@@ -70,7 +70,8 @@ package struct Timeline: Sendable {
     /// - Returns: nil where the visitor got the page.
     package func blame(for visit: Visit) -> Blame? {
         if visit.hasPage, visit.status == 200, visit.outcome != .degraded, visit.outcome != .unavailable { return nil }
-        if visit.outcome == .degraded || visit.outcome == .unavailable || visit.status == 503 {
+        // 500 is what the page answers where PHP's own handler has said that it failed.
+        if visit.outcome == .degraded || visit.outcome == .unavailable || visit.status == 503 || visit.status == 500 {
             // Whoever sleeps misses its own deadlines.
             return self.sleptThrough(visit) ? .gateway : .store
         }

@@ -92,10 +92,13 @@ final class FaultDriver: Sendable {
         let repair = self.begin(.repairing)
         defer { self.end(repair) }
         let ended = self.recorder.now
+        // A fault that was short may not be known yet.
+        try await Task.sleep(for: self.stack.settings.operationTimeout + .milliseconds(50))
+        let isUnbroken = self.stack.isConnected
         try await Eventually.holds(within: .seconds(60), "the gateways to use memcached \(fault.target) again") {
             self.stack.isConnected
         }
-        let returned = self.recorder.now
+        let returned = isUnbroken ? ended : self.recorder.now
         try await Eventually.holds(within: .seconds(60), "memcached \(fault.target) to be repaired") {
             self.stack.isRepaired
         }

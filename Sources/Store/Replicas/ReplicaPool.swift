@@ -96,6 +96,7 @@ package final class ReplicaPool: @unchecked Sendable {
             configuration: self.configuration.memcached,
             eventLoop: self.eventLoop,
             logger: self.logger,
+            transitions: self.counters.transitions,
             onLook: { [weak self] in self?.looked($0, $1, asked: $2) },
             onLost: { [weak self] in self?.lost($0) }
         )

@@ -42,6 +42,7 @@ final class ReplicaServer {
         configuration: MemcachedConfiguration,
         eventLoop: any EventLoop,
         logger: Logger,
+        transitions: ServerTransitionLog,
         onLook: @escaping (ReplicaServer, PoolState<RingDescription>?, NIODeadline) -> Void,
         onLost: @escaping (ReplicaServer) -> Void
     ) {
@@ -58,6 +59,7 @@ final class ReplicaServer {
             eventLoop: eventLoop,
             configuration: configuration,
             logger: logger,
+            transitions: transitions,
             greeting: .get(marker, touch: nil),
             onConnected: { [weak self] connection, reply in self?.connected(connection, reply) },
             onDisconnected: { [weak self] _ in self?.disconnected() }
