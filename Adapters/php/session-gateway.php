@@ -68,6 +68,8 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     private ?string $headWords = null;
     private bool $isHeadSent = false;
     private bool $isWatchingHead = false;
+    /** The script and its shutdown functions are done. */
+    private bool $isEnding = false;
     private bool $hasWarned = false;
 
     private function __construct(string $state, string $id, string $nextId, string $token, string $late, ?string $encoded)
@@ -554,6 +556,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         if (!$this->isOpen || session_status() !== PHP_SESSION_ACTIVE) {
             return;
         }
+        $this->isEnding = true;
         if (!$this->isPlainlyOpen()) {
             session_write_close();
         } elseif (!$this->isHeadSent && !ob_get_length() && !headers_sent()) {
@@ -589,7 +592,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         $this->headBlob = $hasData ? $blob : null;
         // A line without a word says that more may come: a new session's browser needs its cookie now, and the gateway has
         // to wait for what is said after fastcgi_finish_request().
-        $mayFollow = $this->isOpen && $this->isAttached && ($early !== null || $this->state === 'new');
+        $mayFollow = $this->isOpen && $this->isAttached && !$this->isEnding && ($early !== null || $this->state === 'new');
         if ($words !== '' || $mayFollow) {
             header(rtrim("Session-Control: $this->token $words"));
             if ($words !== '' && $mayFollow) {
