@@ -42,11 +42,16 @@ ROWS = {
                   "php_admin_value[memcached.sess_consistent_hash] = On\n"),
     "gateway": ("session-gateway, 2 copies", "gateway.php", ""),
     "adapter": ("session-gateway, adapter: php", "session.php", ""),
+    "postgresql": ("session-gateway, 2 copies, PostgreSQL", "gateway.php", ""),
+    "embedded": ("session-gateway, SQLite alone", "gateway.php", ""),
 }
 # The rows whose requests go through the gateway: each is a site of its own there.
+SERVERS = "    servers: [{servers}]\n    redundancy: 2\n"
 GATEWAY_ROWS = {
-    "gateway": "",
-    "adapter": f"    adapter: php\n    adapter_file: {os.path.dirname(HERE)}/Adapters/php/session-gateway.php\n",
+    "gateway": SERVERS,
+    "adapter": SERVERS + f"    adapter: php\n    adapter_file: {os.path.dirname(HERE)}/Adapters/php/session-gateway.php\n",
+    "postgresql": SERVERS + "    database: \"{database}\"\n",
+    "embedded": "",
 }
 EXTENSIONS = {"memcache": ["memcache"], "memcached": ["igbinary", "msgpack", "memcached"]}
 
@@ -147,6 +152,8 @@ class Bench:
         self.memcached_ports = []
         self.php = {}
         self.gateway = None
+        self.postgresql = None
+        self.database_url = None
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -173,6 +180,8 @@ class Bench:
                 self.path(f"memcached{number}.log"), ("127.0.0.1", port)))
         for row in self.rows:
             self.start_php(row)
+        if "postgresql" in self.rows:
+            self.start_postgresql()
         if any(row in GATEWAY_ROWS for row in self.rows):
             self.start_gateway()
         self.start_nginx()
@@ -203,6 +212,32 @@ class Bench:
             [find("php-fpm8.2", "php-fpm"), "--nodaemonize", "--php-ini", ini, "--fpm-config", configuration, *root],
             self.path(f"php-{row}.out"), self.path(f"php-{row}.sock"), death_signal="TERM", environment=environment)
 
+    def start_postgresql(self):
+        """With its defaults, flushing included; as the user postgres where this is root, which it refuses to run as."""
+        programs = max((name for name in os.listdir("/usr/lib/postgresql") if name.isdigit()), key=int)
+        programs = os.path.join("/usr/lib/postgresql", programs, "bin")
+        data, sockets = self.path("postgresql"), self.path("postgresql-socket")
+        user = []
+        for name in (data, sockets):
+            os.mkdir(name, 0o700 if name == data else 0o755)
+        if os.geteuid() == 0:
+            user = [find("setpriv"), "--reuid", "postgres", "--regid", "postgres", "--init-groups", "--pdeathsig", "QUIT",
+                    "--"]
+            for name in (data, sockets):
+                shutil.chown(name, "postgres", "postgres")
+        subprocess.run(user + [f"{programs}/initdb", "-D", data, "-U", "postgres", "--auth=trust"], check=True,
+                       stdout=subprocess.DEVNULL, cwd="/")
+        self.postgresql = self.server(
+            user + [f"{programs}/postgres", "-D", data, "-k", sockets, "-c", "listen_addresses="],
+            self.path("postgresql.log"), f"{sockets}/.s.PGSQL.5432", death_signal="QUIT")
+        self.database_url = f"postgresql://postgres@/postgres?host={sockets}"
+        # Its socket is there before it answers.
+        deadline = time.monotonic() + 20
+        while subprocess.run([f"{programs}/pg_isready", "-q", "-d", self.database_url]).returncode:
+            if time.monotonic() > deadline:
+                sys.exit("PostgreSQL does not answer")
+            time.sleep(0.1)
+
     def start_gateway(self):
         servers = ", ".join(f"127.0.0.1:{port}" for port in self.memcached_ports)
         configuration = self.write(
@@ -210,11 +245,10 @@ class Bench:
             f"listen: unix:{self.path('gateway.sock')}\n"
             f"late_socket: {self.path('late.sock')}\n"
             f"state_directory: {self.path('state')}\n"
-            "log_level: warning\n"
+            f"log_level: {'info' if self.postgresql else 'warning'}\n"
             "sites:\n" + "".join(
                 f"  {row}:\n"
-                f"    servers: [{servers}]\n"
-                "    redundancy: 2\n" + GATEWAY_ROWS[row] +
+                + GATEWAY_ROWS[row].replace("{servers}", servers).replace("{database}", self.database_url or "") +
                 "    backend:\n"
                 f"      fastcgi: unix:{self.path(f'php-{row}.sock')}\n"
                 f"      connections: {CHILDREN}\n" for row in self.rows if row in GATEWAY_ROWS))
@@ -284,6 +318,8 @@ class Bench:
         groups = {"php": [self.php[row]], "nginx": [self.nginx], "memcached": self.memcacheds}
         if row in GATEWAY_ROWS:
             groups["gateway"] = [self.gateway]
+        if row == "postgresql":
+            groups["database"] = [self.postgresql]
         before_count = self.counted(row)
         before = {name: sum(server.cpu() for server in servers) for name, servers in groups.items()}
         command = [find("wrk"), "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s",
@@ -326,6 +362,15 @@ class Bench:
             total += int(text.split(b"STAT curr_items ")[1].split(b"\r\n")[0])
         return total
 
+    def print_database(self):
+        """What the gateway says of its database at its end."""
+        if not self.postgresql:
+            return
+        self.gateway.stop()
+        with open(self.path("gateway.log"), errors="replace") as log:
+            lines = [line for line in log if "avoided_reads=" in line]
+        print(lines[-1].strip() if lines else "the gateway has not told of its database")
+
     def stop(self):
         for server in reversed(self.servers):
             server.stop()
@@ -338,21 +383,22 @@ def median(rounds, key):
 
 def print_table(results):
     print()
-    header = f"{'':34} {'req/s':>8} {'p50 ms':>7} {'p99 ms':>8} {'gateway':>8} {'php':>6} {'memc.':>6} {'nginx':>6} " \
-             f"{'errors':>7} {'lost %':>7} {'x plain':>8} {'x memcache':>11}"
+    header = f"{'':37} {'req/s':>8} {'p50 ms':>7} {'p99 ms':>8} {'gateway':>8} {'php':>6} {'memc.':>6} {'nginx':>6} " \
+             f"{'errors':>7} {'lost %':>7} {'x plain':>8} {'x files':>8} {'x memcache':>11} {'x gateway':>10}"
     print(header)
-    print(f"{'':59} {'CPU, microseconds per request':>29}")
+    print(f"{'':62} {'CPU, microseconds per request':>29}")
 
     def figure(value, digits, width):
         return f"{'–' if value is None else format(value, f'.{digits}f'):>{width}}"
 
     for result in results:
-        print(f"{result['name']:34} {figure(result['requests_per_second'], 0, 8)} "
+        print(f"{result['name']:37} {figure(result['requests_per_second'], 0, 8)} "
               f"{figure(result['p50_microseconds'] / 1000, 2, 7)} {figure(result['p99_microseconds'] / 1000, 2, 8)} "
               f"{figure(result.get('gateway_cpu_microseconds'), 1, 8)} {figure(result['php_cpu_microseconds'], 1, 6)} "
               f"{figure(result['memcached_cpu_microseconds'], 1, 6)} {figure(result['nginx_cpu_microseconds'], 1, 6)} "
               f"{result['errors']:>7} {figure(result.get('lost_writes_percent'), 2, 7)} "
-              f"{figure(result.get('ratio_to_plain'), 2, 8)} {figure(result.get('ratio_to_memcache'), 2, 11)}")
+              f"{figure(result.get('ratio_to_plain'), 2, 8)} {figure(result.get('ratio_to_files'), 2, 8)} "
+              f"{figure(result.get('ratio_to_memcache'), 2, 11)} {figure(result.get('ratio_to_gateway'), 2, 10)}")
 
 
 def main():
@@ -396,11 +442,12 @@ def main():
                 result[key] = median(measured[row], key)
             result["errors"] = sum(one["errors"] for one in measured[row])
             result["rounds"] = measured[row]
-            for peer in ("plain", "memcache"):
+            for peer in ("plain", "files", "memcache", "gateway"):
                 if peer in measured:
                     result[f"ratio_to_{peer}"] = result["requests_per_second"] / median(measured[peer], "requests_per_second")
             results.append(result)
         print_table(results)
+        bench.print_database()
         if options.json:
             with open(options.json, "w") as file:
                 json.dump({

@@ -44,7 +44,10 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             \.database,
             .section(),
             fallback: "see below",
-            "The database that the sessions are in where there are no `servers`."
+            """
+            The database behind memcached, from which sessions come back that memcached has forgotten; without `servers` \
+            the sessions are in it alone.
+            """
         ),
         .init(
             "redundancy",
@@ -73,6 +76,26 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             """
             Keys the checksum of the records, so that who can write to memcached cannot make one up. All gateways \
             must have the same.
+            """
+        ),
+        .init(
+            "id_secrets",
+            \.idSecrets,
+            ConfigurationForm<GatewayConfiguration.Secret>.secret.list(named: "text or list", atMost: 16),
+            fallback: "none",
+            """
+            Ids carry a tag that only these can make, so that an id which somebody made up costs no store anything. The \
+            first one signs, all verify: put a new one in front, and take the old one out when its sessions have ended. \
+            The first secret of all ends the sessions there are.
+            """
+        ),
+        .init(
+            "unknown_ids",
+            \.unknownIDs,
+            .integer(1...1_000_000),
+            """
+            Ids unknown to memcached that one client address may have looked up in the database in a second; further \
+            ones get 503.
             """
         ),
         .init(
@@ -228,9 +251,9 @@ extension GatewayConfiguration.Site: ConfigurationSection {
 extension GatewayConfiguration.Site {
     /// The keys that a site with `sessions_of` takes from the other site.
     static let sharedKeys: Set<String> = [
-        "servers", "previous_servers", "database", "redundancy", "ring", "prefix", "secret", "idle_lifetime",
-        "absolute_lifetime", "max_item_age", "max_size", "connect_timeout", "operation_timeout", "load_timeout",
-        "queue_length", "when_degraded", "when_unavailable", "cookie",
+        "servers", "previous_servers", "database", "redundancy", "ring", "prefix", "secret", "id_secrets",
+        "unknown_ids", "idle_lifetime", "absolute_lifetime", "max_item_age", "max_size", "connect_timeout",
+        "operation_timeout", "load_timeout", "queue_length", "when_degraded", "when_unavailable", "cookie",
     ]
 
     /// What `sharedKeys` say, as in another site.
@@ -242,6 +265,8 @@ extension GatewayConfiguration.Site {
         self.ring = other.ring
         self.prefix = other.prefix
         self.secret = other.secret
+        self.idSecrets = other.idSecrets
+        self.unknownIDs = other.unknownIDs
         self.idleLifetime = other.idleLifetime
         self.absoluteLifetime = other.absoluteLifetime
         self.maximumItemAge = other.maximumItemAge
@@ -281,7 +306,7 @@ extension GatewayConfiguration.Database: ConfigurationSection {
             "url",
             \.url,
             ConfigurationForm<GatewayConfiguration.DatabaseURL>.databaseURL.optional,
-            fallback: "without `servers`: `sessions.sqlite` in the state directory",
+            fallback: "without `servers`: `sessions.sqlite` in the state directory; with them: no database",
             isShorthand: true,
             """
             Where it is: `sqlite:/path`, `postgresql://user:password@host/database` as libpq takes it, or \
@@ -320,6 +345,49 @@ extension GatewayConfiguration.Database: ConfigurationSection {
             \.migrate,
             .choice,
             "When its tables are made and changed: at the start, or by `session-gateway database migrate`."
+        ),
+        .init(
+            "sync_interval",
+            \.syncInterval,
+            .duration(.seconds(1) ... .seconds(86_400)),
+            """
+            How long changes of a session may be in memcached alone: the most that is lost where all of it forgets. \
+            `Session-Control: durable` and a sign-out are in the database before the response.
+            """
+        ),
+        .init(
+            "sync_new",
+            \.syncsNew,
+            .boolean,
+            "Whether a new session is in the database before its first response; else right behind it."
+        ),
+        .init(
+            "sync_queue",
+            \.syncQueue,
+            .size(65_536...1_073_741_824),
+            """
+            Memory for changes that wait for the database. What does not fit is counted, and due again with its next \
+            change.
+            """
+        ),
+        .init(
+            "reap_interval",
+            \.reapInterval,
+            .duration(.seconds(1) ... .seconds(86_400)),
+            "The pause between two walks over the rows that are due. One gateway walks at a time."
+        ),
+        .init(
+            "reap_after",
+            \.reapAfter,
+            .duration(.seconds(1) ... .seconds(86_400)),
+            "After how long without news a row is compared with memcached."
+        ),
+        .init(
+            "session_log",
+            \.sessionLog,
+            ConfigurationForm<String>.directory.optional,
+            fallback: "none",
+            "The file that gets a line of JSON when a session has expired: site, created, last seen, saves, size."
         ),
     ]
 }

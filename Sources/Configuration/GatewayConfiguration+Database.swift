@@ -8,6 +8,14 @@ extension GatewayConfiguration {
         package var statementTimeout: Duration = .seconds(2)
         package var synchronous: Synchronous = .normal
         package var migrate: Migrate = .auto
+        package var syncInterval: Duration = .seconds(120)
+        package var syncsNew = false
+        /// Bytes of sessions that wait for the database.
+        package var syncQueue = 64 * 1_024 * 1_024
+        package var reapInterval: Duration = .seconds(60)
+        package var reapAfter: Duration = .seconds(1_800)
+        /// The file for a line about each session that has ended.
+        package var sessionLog: String?
 
         package init() {}
     }

@@ -16,6 +16,10 @@ extension GatewayConfiguration {
         package var ring: Ring = .ketamaWeighted
         package var prefix = "sg:"
         package var secret: Secret?
+        /// The first signs ids, all verify them.
+        package var idSecrets: [Secret] = []
+        /// By client address and second.
+        package var unknownIDs = 100
         /// A POSIX extended regular expression that compiles.
         package var ignore: String?
         package var concurrency: Concurrency = .optimistic

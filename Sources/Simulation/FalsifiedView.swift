@@ -201,7 +201,7 @@ extension RunningOperation {
     fileprivate var hasOwnWrite: Bool {
         switch self.goal {
         case .save, .create: true
-        case .load, .destroy, .keep, .saveDegraded, .createDegraded: false
+        case .load, .look, .restore, .destroy, .keep, .saveDegraded, .createDegraded: false
         }
     }
 }

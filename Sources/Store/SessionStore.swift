@@ -141,7 +141,24 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
             absoluteLifetime: self.configuration.absoluteLifetime,
             hasCookieLifetime: hasCookieLifetime
         )
-        return await self.write(.create(proposal: proposal), key: key)
+        return await self.create(proposal, key: key)
+    }
+
+    func create(_ proposal: SessionRecord, key: SessionKey) async -> SessionWriteOutcome {
+        await self.write(.create(proposal: proposal), key: key)
+    }
+
+    /// Puts back what memcached has forgotten; where it has not, what is there is the outcome.
+    func restore(_ record: SessionRecord, key: SessionKey) async -> SessionLoadOutcome {
+        switch await self.pool.perform(
+            .restore(proposal: record),
+            key: key,
+            timeout: self.configuration.loadTimeout
+        ) {
+        case .chosen(let loaded): self.live(loaded, isDegraded: false)
+        case .none: .none
+        case .unavailable, .destroyed, .discarded, .unknown, .degraded, .beyondRepair: .unavailable
+        }
     }
 
     private func write(_ goal: ReplicaOperation.Goal, key: SessionKey) async -> SessionWriteOutcome {
@@ -213,6 +230,11 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
     }
 
     // MARK: Connections
+
+    /// Whether any server of the session is up, as far as one can tell at once. Where none is, nothing is sent.
+    func mayReach(_ key: SessionKey) -> Bool {
+        self.pool.placement.replicas(of: key).servers.contains { self.pool.servers[$0].isAvailable }
+    }
 
     package var eventLoop: any EventLoop { self.pool.eventLoop }
     package func start() { self.pool.start() }

@@ -8,8 +8,7 @@ struct SessionGateway: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Run.self, Check.self, RingCommand.self, StatusCommand.self, VerifyCommand.self, RepairCommand.self,
-            DrainCommand.self, UndrainCommand.self,
-            DatabaseCommand.self,
+            DrainCommand.self, UndrainCommand.self, DatabaseCommand.self, ReapCommand.self,
         ]
     )
 }

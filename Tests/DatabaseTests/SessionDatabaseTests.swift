@@ -125,6 +125,10 @@ struct SessionDatabaseTests {
             #expect(try await !test.database.change(.touch(key, expires: 2_000, due: 2_500)).isApplied)
             let row = try #require(try await test.database.row(key))
             #expect(row.expires == 3_000 && row.due == 3_500 && row.record.identity.version == 10)
+            let early = try test.freshKey()
+            try await test.database.change(.insert(test.row(early, version: 10, expires: 1_000, due: 500)))
+            #expect(try await test.database.change(.touch(early, expires: 3_000, due: 2_500)).isApplied)
+            #expect(try await test.database.row(early)?.due == 500)
         }
     }
 

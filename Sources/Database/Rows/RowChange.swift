@@ -12,7 +12,7 @@ package enum RowChange: Sendable {
     case upsert(SessionRow, ceiling: WriteIdentity? = nil)
     /// Ends the session, whatever its version is, and stays for as long as it could have lived.
     case tombstone(SessionRow)
-    /// Slides the expiry; never back.
+    /// Slides the expiry; never back. A row that was due before its expiry stays due then.
     case touch(SessionKey, expires: SessionRecord.Timestamp, due: SessionRecord.Timestamp)
     /// Remembers that there is a newer version, which the row gets later.
     case mark(SessionKey, newest: UInt64)

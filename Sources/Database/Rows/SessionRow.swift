@@ -52,11 +52,39 @@ package struct DueRow: Sendable, Equatable {
     package var created: SessionRecord.Timestamp
     package var written: SessionRecord.Timestamp
     package var expires: SessionRecord.Timestamp
+    /// When it was last asked for, as far as the database has been told.
+    package var seen: SessionRecord.Timestamp
     package var absoluteDeadline: SessionRecord.Timestamp
     package var due: SessionRecord.Timestamp
     package var saves: UInt64
     /// Bytes of its data.
     package var size: Int
+
+    package init(
+        key: SessionKey,
+        identity: WriteIdentity,
+        isTombstone: Bool,
+        created: SessionRecord.Timestamp,
+        written: SessionRecord.Timestamp,
+        expires: SessionRecord.Timestamp,
+        seen: SessionRecord.Timestamp,
+        absoluteDeadline: SessionRecord.Timestamp,
+        due: SessionRecord.Timestamp,
+        saves: UInt64,
+        size: Int
+    ) {
+        self.key = key
+        self.identity = identity
+        self.isTombstone = isTombstone
+        self.created = created
+        self.written = written
+        self.expires = expires
+        self.seen = seen
+        self.absoluteDeadline = absoluteDeadline
+        self.due = due
+        self.saves = saves
+        self.size = size
+    }
 }
 
 /// Up to where the reaper has come: rows are walked in the order of their time, then their key.

@@ -48,7 +48,8 @@ struct SessionStatements {
         limit: Int
     ) throws(DatabaseError) -> [DueRow] {
         let columns = """
-            session_key, version, writer, tombstone, created, written, expires, deadline, due, saves, LENGTH(payload)
+            session_key, version, writer, tombstone, created, written, expires, deadline, due, saves, LENGTH(payload), \
+            idle_seconds
             """
         let rows: [[SQLValue]]
         if let cursor {
@@ -75,7 +76,7 @@ struct SessionStatements {
         }
         return rows.compactMap { row in
             // A key that is none of this keyspace's cannot have been written by a gateway.
-            guard row.count == 11, let key = keyspace.key(ofItem: Array(row[0].buffer.readableBytesView)) else {
+            guard row.count == 12, let key = keyspace.key(ofItem: Array(row[0].buffer.readableBytesView)) else {
                 return nil
             }
             return DueRow(
@@ -85,6 +86,7 @@ struct SessionStatements {
                 created: row[4].number,
                 written: row[5].number,
                 expires: row[6].number,
+                seen: max(row[5].number, row[6].number &- min(row[6].number, row[11].number &* 1_000)),
                 absoluteDeadline: row[7].number,
                 due: row[8].number,
                 saves: row[9].number,
@@ -115,12 +117,14 @@ struct SessionStatements {
             return try self.tombstone(row)
         case .touch(let key, let expires, let due):
             let expires = SQLValue(clamping: expires)
+            // A row that is due before it expires has had no news for long: that stays so. MariaDB assigns in this order, and
+            // reads what was assigned.
             return try self.result(
                 """
-                UPDATE session_gateway_sessions SET expires = ?, due = ?
+                UPDATE session_gateway_sessions SET due = CASE WHEN due < expires THEN due ELSE ? END, expires = ?
                 WHERE session_key = ? AND tombstone = 0 AND expires < ?
                 """,
-                [expires, SQLValue(clamping: due), SQLValue(key.bytes), expires]
+                [SQLValue(clamping: due), expires, SQLValue(key.bytes), expires]
             )
         case .mark(let key, let newest):
             let newest = SQLValue(clamping: newest)

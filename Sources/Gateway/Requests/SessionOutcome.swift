@@ -18,6 +18,8 @@ enum SessionOutcome: String, Sendable {
     case pending
     /// From, or to, fewer servers than it should.
     case degraded
+    /// Read, or saved from, an older state than somebody has seen: memcached has forgotten the last changes. Said once.
+    case reverted
     /// It may or may not have been saved.
     case unknown
     /// The store could not be asked.

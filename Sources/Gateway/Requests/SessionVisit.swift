@@ -66,13 +66,14 @@ final class SessionVisit: @unchecked Sendable {
         self.lateTimeout = TimeAmount(worker.generation.shared.configuration.lateTimeout)
         self.id = id
         self.key = key
-        self.nextID = SessionID.generate(using: &worker.random)
+        self.nextID = site.ids.generate(using: &worker.random)
         self.token = RequestToken(loop: worker.index, using: &worker.random)
         self.cookie = cookie
         self.browserHasCookie = browserHasCookie
         self.state = state
         switch state {
-        case .live(let session): self.outcome = session.isDegraded ? .degraded : .loaded
+        case .live(let session):
+            self.outcome = session.hasGoneBack ? .reverted : session.isDegraded ? .degraded : .loaded
         case .anonymous: self.outcome = .unavailable
         case .new, .gone: self.outcome = .unchanged
         }
@@ -100,7 +101,8 @@ final class SessionVisit: @unchecked Sendable {
         let reading = cookie.read(parameters.bytes("HTTP_COOKIE"))
         var loaded: (id: SessionID, key: SessionKey, session: StoredSession)?
         var isUnavailable = false
-        if case .accepted(let id) = reading.session {
+        // One that nobody could have been given costs no store anything.
+        if case .accepted(let id) = reading.session, site.ids.admits(id) {
             let key = store.key(for: id)
             if let turns = site.turns, !isReadOnly {
                 turn = await turns.take(key, in: store, on: worker.eventLoop)
@@ -135,7 +137,7 @@ final class SessionVisit: @unchecked Sendable {
         } else {
             // An id that the store does not know is never adopted, and the backend does not see it either.
             parameters.setCookieHeader(cookie.withoutSession(parameters.bytes("HTTP_COOKIE")))
-            let id = SessionID.generate(using: &worker.random)
+            let id = site.ids.generate(using: &worker.random)
             visit = SessionVisit(
                 site: site,
                 store: store,
@@ -308,10 +310,10 @@ final class SessionVisit: @unchecked Sendable {
         switch outcome {
         case .saved(let session):
             self.state = .live(session)
-            self.outcome = isChanged ? .saved : .unchanged
+            if self.outcome != .reverted { self.outcome = isChanged ? .saved : .unchanged }
         case .degraded(let session):
             self.state = .live(session)
-            self.outcome = .degraded
+            if self.outcome != .reverted { self.outcome = .degraded }
         case .discarded where !isChanged, .unknown where !isChanged, .unavailable where !isChanged:
             // Only the time of the cookie was to be remembered: the next request does it.
             break

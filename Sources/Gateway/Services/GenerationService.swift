@@ -184,7 +184,7 @@ private final class Companions: Sendable {
         await withTaskExecutorPreference(worker.executor) {
             await withDiscardingTaskGroup { group in
                 let generation = worker.generation
-                generation.shared.accompanyDatabases(in: &group)
+                generation.shared.accompanyDatabases(in: &group, stores: generation.ownStores)
                 for (site, store) in generation.ownStores {
                     group.addTask { await Walker(pool: store.pool, logger: site.logger).run() }
                     group.addTask { await PoolKeeper(pool: store.pool, logger: site.logger).run() }

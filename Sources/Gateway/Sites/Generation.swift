@@ -17,7 +17,7 @@ final class Generation: Sendable {
         self.configuration = configuration
         self.logger = logger
         self.table = SiteTable(configuration.sites)
-        let databases = SiteDatabases(configuration)
+        let databases = SiteDatabases(configuration, logger: logger)
         self.databases = databases
         var sites: [Site] = []
         // Sites that share their sessions share the turns too.
@@ -45,7 +45,7 @@ final class Generation: Sendable {
 
     /// Makes the databases' tables, or looks whether they are there.
     func prepareDatabases() async throws(GatewayError) {
-        try await self.databases.prepare(logger: self.logger)
+        try await self.databases.prepare()
     }
 
     /// Ends the backends and the databases; to be called once no request of this generation is under way.
@@ -53,7 +53,7 @@ final class Generation: Sendable {
         for site in self.sites {
             await site.backend.shutDown()
         }
-        await self.databases.close(logger: self.logger)
+        await self.databases.close()
     }
 }
 
@@ -79,14 +79,14 @@ final class LoopGeneration: @unchecked Sendable {
         self.drained = eventLoop.makePromise()
         var ownStores: [(site: Site, store: SessionStore)] = []
         self.stores = shared.sites.map { site in
-            if site.store == nil, let tier = site.tier {
-                return DatabaseStore(tier.database, eventLoop: eventLoop, logger: site.logger)
+            if case .alone(let shared) = site.tier {
+                return DatabaseStore(shared, eventLoop: eventLoop, logger: site.logger)
             }
             guard let configuration = site.store else {
                 preconditionFailure("a site has servers or a database")
             }
             if let shared = ownStores.first(where: { $0.site.store?.keyspace == configuration.keyspace }) {
-                return shared.store
+                return site.storage(over: shared.store)
             }
             let store = SessionStore(
                 configuration: configuration,
@@ -95,7 +95,7 @@ final class LoopGeneration: @unchecked Sendable {
                 logger: site.logger
             )
             ownStores.append((site, store))
-            return store
+            return site.storage(over: store)
         }
         self.ownStores = ownStores
     }

@@ -17,6 +17,7 @@ final class Site: Sendable {
     let tier: SiteTier?
     let counters = StoreCounters()
     let cookies: SiteCookies
+    let ids: SessionIDMint
     /// Nil where requests of one session do not wait for each other.
     let turns: SessionTurns?
     /// What php-fpm is told with every request, for a site with PHP's adapter.
@@ -47,6 +48,7 @@ final class Site: Sendable {
         logger[.site] = configuration.name
         self.logger = logger
         self.store = try StoreConfiguration.make(configuration)
+        self.ids = SessionIDMint(secrets: configuration.idSecrets.map(\.text))
         let settings = try CookieSettings(configuration.cookie)
         do {
             self.cookies = try SiteCookies(settings)

@@ -6,8 +6,48 @@ import Store
 import Synchronization
 
 /// What a site has beside memcached, or instead of it.
-struct SiteTier: Sendable {
-    let database: DatabaseStore.Shared
+enum SiteTier: Sendable {
+    case alone(DatabaseStore.Shared)
+    case beside(DatabaseTier)
+
+    var database: any SessionDatabase {
+        switch self {
+        case .alone(let shared): shared.database
+        case .beside(let tier): tier.database
+        }
+    }
+
+    var configuration: TierConfiguration {
+        switch self {
+        case .alone(let shared): shared.configuration
+        case .beside(let tier): tier.configuration
+        }
+    }
+}
+
+extension Site {
+    /// The site's sessions over its memcacheds.
+    func storage(over replicas: SessionStore) -> any SessionStorage {
+        if case .beside(let tier) = self.tier { HybridStore(replicas: replicas, tier: tier) } else { replicas }
+    }
+}
+
+extension GatewayConfiguration.Site {
+    /// - Parameter source: memcached, where the site has it.
+    func reaper(_ tier: SiteTier, source: ReplicaPool?, logger: Logger) -> Reaper {
+        let log = self.database.sessionLog.flatMap { SessionLog(path: $0) }
+        if let path = self.database.sessionLog, log == nil {
+            logger.error("session_log: the file cannot be opened", metadata: .of([.path: path]))
+        }
+        return Reaper(
+            database: tier.database,
+            configuration: tier.configuration,
+            source: source,
+            sessionLog: log,
+            site: self.storeName,
+            logger: logger
+        )
+    }
 }
 
 /// The databases of one configuration: each opened once, whichever sites are in it.
@@ -16,6 +56,8 @@ final class SiteDatabases: Sendable {
         var database: any SessionDatabase
         var location: DatabaseLocation
         var migrates: Bool
+        /// Whether a site has nothing else: it cannot start without it.
+        var isAlone: Bool
     }
 
     private struct State {
@@ -25,10 +67,12 @@ final class SiteDatabases: Sendable {
     }
 
     private let stateDirectory: String
+    private let logger: Logger
     private let state = Mutex(State())
 
-    init(_ configuration: GatewayConfiguration) {
+    init(_ configuration: GatewayConfiguration, logger: Logger) {
         self.stateDirectory = configuration.stateDirectory
+        self.logger = logger
     }
 
     /// - Returns: nil where the site has no database.
@@ -39,16 +83,26 @@ final class SiteDatabases: Sendable {
         guard let keyspace = SessionKeyspace(prefix: site.prefix, site: site.storeName) else {
             throw GatewayError("site \(site.name): 'prefix' and the site's name make no key")
         }
-        let tier = SiteTier(
-            database: DatabaseStore.Shared(
-                database: try self.database(of: site),
-                configuration: TierConfiguration(
-                    keyspace: keyspace,
-                    idleLifetime: site.idleLifetime,
-                    absoluteLifetime: site.absoluteLifetime
-                )
-            )
+        var configuration = TierConfiguration(
+            keyspace: keyspace,
+            idleLifetime: site.idleLifetime,
+            absoluteLifetime: site.absoluteLifetime
         )
+        configuration.servesDegraded = site.whenDegraded == .serve
+        configuration.syncInterval = site.database.syncInterval
+        configuration.syncsNew = site.database.syncsNew
+        configuration.queueSize = site.database.syncQueue
+        configuration.reapInterval = site.database.reapInterval
+        configuration.reapAfter = site.database.reapAfter
+        configuration.unknownIDs = site.unknownIDs
+        configuration.migrates = site.database.migrate == .auto
+        let database = try self.database(of: site)
+        var siteLogger = self.logger
+        siteLogger[.site] = site.storeName
+        let tier: SiteTier =
+            site.hasServers
+            ? .beside(DatabaseTier(database: database, configuration: configuration, logger: siteLogger))
+            : .alone(DatabaseStore.Shared(database: database, configuration: configuration))
         self.state.withLock { $0.tiers[site.storeName] = tier }
         return tier
     }
@@ -69,7 +123,8 @@ final class SiteDatabases: Sendable {
             let opened = Opened(
                 database: database,
                 location: location,
-                migrates: site.database.migrate == .auto
+                migrates: site.database.migrate == .auto,
+                isAlone: !site.hasServers
             )
             self.state.withLock { $0.opened[url] = opened }
             return database
@@ -79,7 +134,7 @@ final class SiteDatabases: Sendable {
     }
 
     /// Makes the tables, or looks whether they are there.
-    func prepare(logger: Logger) async throws(GatewayError) {
+    func prepare() async throws(GatewayError) {
         for opened in self.state.withLock({ Array($0.opened.values) }) {
             do throws(DatabaseError) {
                 if opened.migrates {
@@ -88,9 +143,17 @@ final class SiteDatabases: Sendable {
                     try await opened.database.checkSchema()
                 }
             } catch {
+                // Sessions go on in memcached; a server that comes later is used as it is.
+                guard opened.isAlone || error.code == .schema else {
+                    self.logger.warning(
+                        "the database does not answer; sessions are in memcached alone",
+                        metadata: .of([.path: "\(opened.location)", .error: "\(error)"])
+                    )
+                    continue
+                }
                 throw GatewayError("database: \(error)")
             }
-            logger.notice("sessions are kept in a database", metadata: .of([.path: "\(opened.location)"]))
+            self.logger.notice("sessions are kept in a database", metadata: .of([.path: "\(opened.location)"]))
         }
     }
 
@@ -108,32 +171,14 @@ final class SiteDatabases: Sendable {
         return migrations
     }
 
-    /// Writes expiries that slid, until it is cancelled.
-    func run(logger: Logger) async {
-        await withDiscardingTaskGroup { group in
-            for tier in self.state.withLock({ Array($0.tiers.values) }) {
-                group.addTask {
-                    while !Task.isCancelled {
-                        try? await Task.sleep(for: tier.database.touchInterval)
-                        await Self.writeTouches(tier, logger)
-                    }
-                }
+    /// Writes what waits and ends the connections.
+    func close() async {
+        for tier in self.state.withLock({ Array($0.tiers.values) }) {
+            switch tier {
+            case .alone(let shared): await shared.writeTouches(logger: self.logger)
+            case .beside(let tier): await tier.flush()
             }
         }
-    }
-
-    private static func writeTouches(_ tier: SiteTier, _ logger: Logger) async {
-        do throws(DatabaseError) {
-            try await tier.database.writeTouches()
-        } catch {
-            logger.warning("expiries could not be written; they wait", metadata: .of([.error: "\(error)"]))
-        }
-    }
-
-    /// Writes what waits and ends the connections.
-    func close(logger: Logger) async {
-        let tiers = self.state.withLock { Array($0.tiers.values) }
-        for tier in tiers { await Self.writeTouches(tier, logger) }
         await self.end()
     }
 
@@ -144,9 +189,37 @@ final class SiteDatabases: Sendable {
 }
 
 extension Generation {
-    func accompanyDatabases(in group: inout DiscardingTaskGroup) {
-        let databases = self.databases
-        let logger = self.logger
-        group.addTask { await databases.run(logger: logger) }
+    /// What runs beside the requests of the sites that have a database, until it is cancelled.
+    /// - Parameter stores: those in memcached, on the event loop that this runs on.
+    func accompanyDatabases(in group: inout DiscardingTaskGroup, stores: [(site: Site, store: SessionStore)]) {
+        var started: Set<String> = []
+        for site in self.sites {
+            guard let tier = site.tier, started.insert(site.configuration.storeName).inserted else { continue }
+            let store = stores.first { $0.site.configuration.storeName == site.configuration.storeName }?.store
+            let reaper = site.configuration.reaper(tier, source: store?.pool, logger: site.logger)
+            group.addTask { await reaper.run() }
+            switch tier {
+            case .alone(let shared):
+                group.addTask {
+                    while !Task.isCancelled {
+                        try? await Task.sleep(for: shared.configuration.touchInterval)
+                        await shared.writeTouches(logger: site.logger)
+                    }
+                }
+            case .beside(let tier):
+                guard let store else { continue }
+                group.addTask { await tier.run(replicas: store) }
+            }
+        }
+    }
+}
+
+extension DatabaseStore.Shared {
+    fileprivate func writeTouches(logger: Logger) async {
+        do throws(DatabaseError) {
+            try await self.writeTouches()
+        } catch {
+            logger.warning("expiries could not be written; they wait", metadata: .of([.error: "\(error)"]))
+        }
     }
 }

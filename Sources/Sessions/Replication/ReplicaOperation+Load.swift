@@ -6,7 +6,11 @@ extension ReplicaOperation {
         self.phase = .loading(isFirst: true)
         self.askedFirst = self.set.firstHolders(among: available)
         let call = self.nextCall()
-        return self.ask(self.askedFirst, touch: true, call: call)
+        return self.ask(self.askedFirst, touch: self.slidesExpiry, call: call)
+    }
+
+    private var slidesExpiry: Bool {
+        if case .load = self.goal { true } else { false }
     }
 
     mutating func loadAnswered(
@@ -14,12 +18,12 @@ extension ReplicaOperation {
         _ surroundings: inout some ReplicaSurroundings
     ) -> [ReplicaStep] {
         if let record = self.observations.chosenRecord(in: self.set) {
-            if isFirst { self.noteTouched(except: record) }
+            if isFirst, self.slidesExpiry { self.noteTouched(except: record) }
             return self.found(record)
         }
         guard self.pending.isEmpty else { return [] }
         if isFirst {
-            self.noteTouched(except: nil)
+            if self.slidesExpiry { self.noteTouched(except: nil) }
             // Also where the first have nothing: a copy that one of them has lost (evicted) shall not hide the others.
             let rest = self.set.all.subtracting(surroundings.heldDown).subtracting(self.askedFirst)
             if !rest.isEmpty {
@@ -79,7 +83,9 @@ extension ReplicaOperation {
         if record.isTombstone { return .none }
         let home = self.askedFirst.isEmpty ? self.set.home : self.askedFirst
         let needsRepair = record.holders != home || record.placement != self.set.placement
-        return .chosen(LoadedRecord(record: record, tokens: tokens, needsRepair: needsRepair))
+        var loaded = LoadedRecord(record: record, tokens: tokens, needsRepair: needsRepair)
+        loaded.secondsToLive = self.observations.secondsToLive(of: record)
+        return .chosen(loaded)
     }
 
     /// A touching read gives every copy the idle duration of a session: to a tombstone or a stub that may be less than it

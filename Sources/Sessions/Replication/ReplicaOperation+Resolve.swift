@@ -16,14 +16,14 @@ extension ReplicaOperation {
         switch self.goal {
         case .saveDegraded, .createDegraded:
             return self.decideDegraded(&surroundings)
-        case .load, .keep:
+        case .load, .look, .keep:
             if let ruins = self.observations.ruins, self.tries < Self.maximumTries {
                 // The same values seen twice were there together, so nothing is left; once might have been in turn.
                 if ruins == self.ruins { return self.finish(.none) }
                 self.ruins = ruins
                 return self.readAll(&surroundings)
             }
-        case .save, .create, .destroy:
+        case .save, .create, .restore, .destroy:
             break
         }
         guard self.set.isQuorum(self.observations.votes) else {
@@ -47,9 +47,9 @@ extension ReplicaOperation {
     /// No server that votes has a record.
     private mutating func nothingFound(_ surroundings: inout some ReplicaSurroundings) -> [ReplicaStep] {
         switch self.goal {
-        case .load, .keep:
+        case .load, .look, .keep:
             return self.finish(.none)
-        case .create:
+        case .create, .restore:
             return self.prepare(&surroundings)
         case .destroy:
             // A degraded record may be on any single server: only all of them together know that there is none.
@@ -68,7 +68,7 @@ extension ReplicaOperation {
         _ surroundings: inout some ReplicaSurroundings
     ) -> [ReplicaStep]? {
         switch self.goal {
-        case .load:
+        case .load, .look, .restore:
             return self.finish(self.loaded(record, tokens: self.observations.tokens(for: record)))
         case .save(let base, _) where record.identity == base.record.identity:
             return nil
@@ -134,7 +134,7 @@ extension ReplicaOperation {
         guard self.set.isQuorum(promised) else { return self.retry(&surroundings) }
         let highest = self.observations.highest(among: promised)
         switch self.goal {
-        case .load, .keep:
+        case .load, .look, .keep:
             guard let highest else { return self.finish(.none) }
             return self.accept(highest, ballot, lifetime: self.keptLifetime(of: highest), &surroundings)
         case .save(let base, let proposal):
@@ -143,7 +143,7 @@ extension ReplicaOperation {
                 return self.accept(proposal, ballot, lifetime: .idle, &surroundings)
             }
             return self.accept(highest, ballot, lifetime: self.keptLifetime(of: highest), &surroundings)
-        case .create(let proposal):
+        case .create(let proposal), .restore(let proposal):
             let lifetime = highest.map { self.keptLifetime(of: $0) } ?? .idle
             return self.accept(highest ?? proposal, ballot, lifetime: lifetime, &surroundings)
         case .destroy(let identity):
@@ -210,7 +210,7 @@ extension ReplicaOperation {
         guard self.storedPositions == record.holders else { return self.retry(&surroundings) }
         let tokens = self.stored
         switch self.goal {
-        case .load:
+        case .load, .look, .restore:
             return self.finish(self.loaded(record, tokens: tokens))
         case .keep:
             if record.isTombstone { return self.finish(.none) }

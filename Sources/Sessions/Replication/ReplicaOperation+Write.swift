@@ -103,7 +103,7 @@ extension ReplicaOperation {
         case .saveDegraded, .createDegraded:
             let written = LoadedRecord(record: record, tokens: self.stored, needsRepair: true)
             return self.storedPositions.isEmpty ? self.retryDegraded(&surroundings) : self.finish(.degraded(written))
-        case .load, .save, .create, .destroy, .keep:
+        case .load, .look, .save, .create, .restore, .destroy, .keep:
             guard self.storedPositions == record.holders else { return self.readAll(&surroundings) }
             return self.acknowledge(record, tokens: self.stored, &surroundings)
         }

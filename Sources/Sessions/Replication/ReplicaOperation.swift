@@ -13,6 +13,11 @@
 package struct ReplicaOperation: Sendable {
     package enum Goal: Sendable {
         case load
+        /// A load that slides no expiry.
+        case look
+        /// Puts a record back that memcached has forgotten and the database has not. Several may do that at once, so it takes
+        /// a prepared ballot; where there is a record after all, that one is the outcome.
+        case restore(proposal: SessionRecord)
         /// - Parameters:
         ///   - base: what the caller loaded.
         ///   - proposal: the new record; its ancestors begin with the base.
@@ -32,7 +37,7 @@ package struct ReplicaOperation: Sendable {
             switch self {
             case .save(let base, let proposal): .saveDegraded(base: base.record, proposal: proposal)
             case .create(let proposal): .createDegraded(proposal: proposal)
-            case .load, .destroy, .keep, .saveDegraded, .createDegraded: nil
+            case .load, .look, .restore, .destroy, .keep, .saveDegraded, .createDegraded: nil
             }
         }
     }
@@ -89,7 +94,7 @@ package struct ReplicaOperation: Sendable {
 
     package mutating func start(_ surroundings: inout some ReplicaSurroundings) -> [ReplicaStep] {
         switch self.goal {
-        case .load:
+        case .load, .look:
             return self.startLoad(&surroundings)
         case .save(let base, let proposal):
             return self.startSave(base, proposal, &surroundings)
@@ -97,7 +102,7 @@ package struct ReplicaOperation: Sendable {
             return self.startCreate(proposal, depth: 0, &surroundings)
         case .createDegraded(let proposal):
             return self.startCreate(proposal, depth: 1, &surroundings)
-        case .destroy, .keep, .saveDegraded:
+        case .destroy, .keep, .saveDegraded, .restore:
             return self.readAll(&surroundings)
         }
     }
@@ -188,7 +193,7 @@ package struct ReplicaOperation: Sendable {
             LoadedRecord(record: $0, tokens: self.observations.tokens(for: $0), needsRepair: true)
         }
         switch self.goal {
-        case .load, .keep:
+        case .load, .look, .restore, .keep:
             return self.finish(.unavailable(best: best))
         case .save, .create:
             return self.finish(mayTryDegraded ? .unavailable(best: best) : .unknown)
@@ -201,9 +206,9 @@ package struct ReplicaOperation: Sendable {
     var proposal: SessionRecord? {
         switch self.goal {
         case .save(_, let proposal), .create(let proposal), .saveDegraded(_, let proposal),
-            .createDegraded(let proposal):
+            .createDegraded(let proposal), .restore(let proposal):
             proposal
-        case .load, .destroy, .keep:
+        case .load, .look, .destroy, .keep:
             nil
         }
     }

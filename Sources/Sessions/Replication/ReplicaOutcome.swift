@@ -5,6 +5,8 @@ package struct LoadedRecord: Sendable {
     package var tokens: [ReplicaToken?]
     /// Whether a position that should hold it was seen without: a background repair is due.
     package var needsRepair: Bool
+    /// What its copies had left when they were read; nil where that is not known.
+    package var secondsToLive: Int?
 
     package init(record: SessionRecord, tokens: [ReplicaToken?], needsRepair: Bool) {
         self.record = record

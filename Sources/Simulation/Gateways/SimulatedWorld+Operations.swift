@@ -168,9 +168,9 @@ extension RunningOperation {
     var name: String {
         let kind =
             switch self.goal {
-            case .load: "load"
+            case .load, .look: "load"
             case .save: "save"
-            case .create: "create"
+            case .create, .restore: "create"
             case .destroy: "destroy"
             case .keep: if case .repair = self.purpose { "repair" } else { "walk" }
             case .saveDegraded: "degraded save"

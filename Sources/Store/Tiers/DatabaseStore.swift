@@ -35,9 +35,6 @@ package final class DatabaseStore: SessionStorage {
             self.clock = clock
         }
 
-        /// Of the idle lifetime a tenth, at most half a minute.
-        package var touchInterval: Duration { min(.seconds(30), self.configuration.idleLifetime / 10) }
-
         /// How many sessions' expiries wait.
         package var pendingTouches: Int { self.touches.withLock { $0.count } }
 

@@ -18,13 +18,19 @@ package struct TierConfiguration: Sendable {
     /// The pause between two passes of the reaper.
     package var reapInterval: Duration = .seconds(60)
     /// Unknown ids that one client address may ask the database for in a second.
-    package var unknownIDs = 20
+    package var unknownIDs = 100
+    /// Whether tables that are missing are made.
+    package var migrates = true
 
     package init(keyspace: SessionKeyspace, idleLifetime: Duration, absoluteLifetime: Duration) {
         self.keyspace = keyspace
         self.idleLifetime = idleLifetime
         self.absoluteLifetime = absoluteLifetime
     }
+
+    /// How long an expiry that slid may be in a process's memory alone, where the database is all there is: of the idle
+    /// lifetime a tenth, at most half a minute.
+    package var touchInterval: Duration { min(.seconds(30), self.idleLifetime / 10) }
 
     /// When a session that is asked for now runs out.
     func expiry(of record: SessionRecord, seen now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {

@@ -51,6 +51,7 @@ final class TestDatabase: Sendable {
         _ kind: DatabaseKind,
         server: (any DatabaseServerProcess)? = nil,
         isMigrated: Bool = true,
+        statementTimeout: Duration = .seconds(10),
         _ body: (TestDatabase) async throws -> Void
     ) async throws {
         let directory = try TemporaryDirectory()
@@ -73,7 +74,8 @@ final class TestDatabase: Sendable {
             let name = "test\(UInt64.random(in: 0 ... .max))"
             let url = try await running.createDatabase(name)
             var configuration = DatabaseConfiguration(location: try #require(DatabaseLocation(url)))
-            configuration.statementTimeout = .seconds(10)
+            configuration.statementTimeout = statementTimeout
+            configuration.connectTimeout = statementTimeout
             fixture = try TestDatabase(configuration, directory) { try await running.execute($0, in: name) }
         }
         do {

@@ -50,7 +50,11 @@ struct Visitor {
     let stack: GatewayStack
 
     init(site: String? = nil) throws {
-        self.stack = try GatewayStack.current
+        self.init(stack: try GatewayStack.current, site: site)
+    }
+
+    init(stack: GatewayStack, site: String? = nil) {
+        self.stack = stack
         self.site = site
     }
 

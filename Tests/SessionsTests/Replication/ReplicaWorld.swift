@@ -183,10 +183,10 @@ struct ReplicaWorld: Sendable {
         )
         let role: Running.Role
         switch goal {
-        case .load:
+        case .load, .look:
             role = .read(self.checker.readBegan(self.session))
         case .save(_, let proposal), .create(let proposal), .saveDegraded(_, let proposal),
-            .createDegraded(let proposal):
+            .createDegraded(let proposal), .restore(let proposal):
             role = .write(self.number(of: proposal))
         case .destroy:
             role = .destruction

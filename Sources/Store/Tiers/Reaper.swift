@@ -1,0 +1,243 @@
+package import Database
+package import Logging
+package import Sessions
+
+/// What the reaper knows of a due row beside what stands in it.
+enum ReapFinding: Sendable {
+    /// There is no memcached: the row is all there is, but for expiries that another process has not written yet.
+    case alone(patience: SessionRecord.Timestamp)
+    case live(SessionRecord, expires: SessionRecord.Timestamp)
+    /// Memcached is sure that it has nothing, or a tombstone.
+    case none
+    /// Memcached cannot tell.
+    case unavailable
+}
+
+/// What becomes of a due row. Decides, and does nothing.
+enum ReapStep: Sendable, Equatable {
+    /// It has ended for certain.
+    case delete
+    /// It lives in memcached: the row learns how.
+    case refresh(SessionRecord, expires: SessionRecord.Timestamp)
+    /// It is looked at again then.
+    case postpone(SessionRecord.Timestamp)
+
+    static func step(
+        for row: DueRow,
+        _ finding: ReapFinding,
+        at now: SessionRecord.Timestamp,
+        reapAfter: SessionRecord.Timestamp
+    ) -> ReapStep {
+        // A tombstone stays for as long as the session could have lived.
+        if row.isTombstone {
+            return row.absoluteDeadline <= now ? .delete : .postpone(row.absoluteDeadline)
+        }
+        switch finding {
+        case .alone(let patience):
+            return row.expires &+ patience <= now ? .delete : .postpone(row.expires &+ patience)
+        case .live(let record, let expires):
+            return .refresh(record, expires: expires)
+        case .none:
+            // Forgotten by memcached and not expired: it is put back when its visitor comes.
+            return min(row.expires, row.absoluteDeadline) <= now ? .delete : .postpone(row.expires)
+        case .unavailable:
+            return .postpone(now &+ min(reapAfter, 60_000))
+        }
+    }
+}
+
+/// Where the reaper looks up whether a session is alive.
+package protocol ReaperSource: Sendable {
+    /// Without sliding its expiry.
+    func finding(_ key: SessionKey) async -> ReaperFinding
+}
+
+package enum ReaperFinding: Sendable {
+    case live(SessionRecord, secondsToLive: Int?)
+    case none
+    case unavailable
+}
+
+/// What a pass of the reaper did.
+package struct ReaperReport: Sendable, Equatable {
+    package var rows = 0
+    package var expired = 0
+    package var refreshed = 0
+    package var postponed = 0
+    /// Another gateway leads.
+    package var isFollower = false
+}
+
+/// Walks over the rows that are due, in small batches by key, one gateway at a time: what has ended goes, what lives in
+/// memcached gets its latest state.
+package final class Reaper: Sendable {
+    private let database: any SessionDatabase
+    private let configuration: TierConfiguration
+    private let source: (any ReaperSource)?
+    private let sessionLog: SessionLog?
+    private let site: String
+    private let logger: Logger
+    private let clock: @Sendable () -> SessionRecord.Timestamp
+
+    private static let batchSize = 200
+    private static let lookups = 16
+
+    /// - Parameter source: memcached; nil where the database is all there is.
+    package init(
+        database: any SessionDatabase,
+        configuration: TierConfiguration,
+        source: (any ReaperSource)?,
+        sessionLog: SessionLog?,
+        site: String,
+        logger: Logger,
+        clock: @escaping @Sendable () -> SessionRecord.Timestamp = { StoreClock.now }
+    ) {
+        self.database = database
+        self.configuration = configuration
+        self.source = source
+        self.sessionLog = sessionLog
+        self.site = site
+        self.logger = logger
+        self.clock = clock
+    }
+
+    /// Passes, with pauses that differ by chance, until it is cancelled.
+    package func run() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: self.configuration.reapInterval * Double.random(in: 0.75...1.25))
+            if Task.isCancelled { return }
+            do throws(DatabaseError) {
+                let report = try await self.pass { _, _ in }
+                guard !report.isFollower, report.rows > 0 else { continue }
+                self.logger.info(
+                    "the reaper has passed",
+                    metadata: [
+                        "rows": "\(report.rows)", "expired": "\(report.expired)", "refreshed": "\(report.refreshed)",
+                        "postponed": "\(report.postponed)",
+                    ]
+                )
+            } catch {
+                self.logger.debug("the reaper could not pass", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    /// One pass over what is due when it begins.
+    /// - Parameter progress: rows so far, of how many.
+    package func pass(
+        progress: (_ rows: Int, _ total: Int) -> Void
+    ) async throws(DatabaseError) -> ReaperReport {
+        guard let lease = try await self.database.lead(self.configuration.keyspace) else {
+            return ReaperReport(isFollower: true)
+        }
+        do throws(DatabaseError) {
+            let report = try await self.pass(lease, progress)
+            await lease.giveBack()
+            return report
+        } catch {
+            await lease.giveBack()
+            throw error
+        }
+    }
+
+    private func pass(
+        _ lease: any LeaderLease,
+        _ progress: (Int, Int) -> Void
+    ) async throws(DatabaseError) -> ReaperReport {
+        let begun = self.clock()
+        let total = try await self.database.dueCount(self.configuration.keyspace, at: begun)
+        var report = ReaperReport()
+        var cursor: DueCursor?
+        while !Task.isCancelled, await lease.isHeld() {
+            let rows = try await self.database.due(
+                self.configuration.keyspace,
+                at: begun,
+                after: cursor,
+                limit: Self.batchSize
+            )
+            guard let last = rows.last else { break }
+            cursor = DueCursor(after: last)
+            try await self.reap(rows, &report)
+            progress(report.rows, total)
+        }
+        return report
+    }
+
+    private func reap(_ rows: [DueRow], _ report: inout ReaperReport) async throws(DatabaseError) {
+        let findings = await self.findings(rows)
+        let now = self.clock()
+        let reapAfter = self.configuration.reapAfter.wholeMilliseconds
+        var changes: [RowChange] = []
+        var ended: [DueRow?] = []
+        for (row, finding) in zip(rows, findings) {
+            let step = ReapStep.step(for: row, finding, at: now, reapAfter: reapAfter)
+            switch step {
+            case .delete:
+                changes.append(.delete(row.key, row.identity, dueBefore: row.due))
+                ended.append(row)
+            case .refresh(let record, let expires):
+                let due = min(max(expires, now + 1_000), now &+ reapAfter)
+                changes.append(
+                    .upsert(
+                        SessionRow(key: row.key, record: record, expires: expires, due: due, synced: now, saves: 0)
+                    )
+                )
+                ended.append(nil)
+                report.refreshed += 1
+            case .postpone(let due):
+                changes.append(.postpone(row.key, row.identity, due: max(due, now + 1_000)))
+                ended.append(nil)
+                report.postponed += 1
+            }
+        }
+        let results = try await self.database.apply(changes)
+        report.rows += rows.count
+        // What the database knows better than memcached, written while that was away: not at every pass again.
+        var refused: [RowChange] = []
+        for (index, result) in results.enumerated() {
+            guard case .upsert = changes[index], case .refused(let current?) = result else { continue }
+            refused.append(.postpone(rows[index].key, current, due: now &+ reapAfter))
+        }
+        _ = try await self.database.apply(refused)
+        for (result, row) in zip(results, ended) {
+            guard let row, result.isApplied else { continue }
+            report.expired += 1
+            if !row.isTombstone { self.sessionLog?.ended(row, site: self.site) }
+        }
+    }
+
+    /// In the order of the rows; at most `lookups` at a time.
+    private func findings(_ rows: [DueRow]) async -> [ReapFinding] {
+        guard let source = self.source else {
+            let patience = self.configuration.touchInterval.wholeMilliseconds * 2
+            return rows.map { _ in .alone(patience: patience) }
+        }
+        let now = self.clock()
+        return await withTaskGroup(of: (Int, ReapFinding).self) { group in
+            var findings = [ReapFinding](repeating: .unavailable, count: rows.count)
+            var next = 0
+            func ask() {
+                guard next < rows.count else { return }
+                let (index, key) = (next, rows[next].key)
+                next += 1
+                // A tombstone's fate is not memcached's affair.
+                guard !rows[index].isTombstone else { return ask() }
+                group.addTask {
+                    switch await source.finding(key) {
+                    case .live(let record, let seconds):
+                        let left = seconds.map { UInt64(max(0, $0)) * 1_000 } ?? UInt64(record.idleSeconds) * 1_000
+                        return (index, .live(record, expires: min(now &+ left, record.absoluteDeadline)))
+                    case .none: return (index, .none)
+                    case .unavailable: return (index, .unavailable)
+                    }
+                }
+            }
+            for _ in 0..<Self.lookups { ask() }
+            for await (index, finding) in group {
+                findings[index] = finding
+                ask()
+            }
+            return findings
+        }
+    }
+}

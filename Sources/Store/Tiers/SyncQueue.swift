@@ -1,0 +1,192 @@
+import Database
+import HeapModule
+import NIOCore
+import Sessions
+
+/// What the database has to be told, and when: the newest state of each session that it does not have. Decides, and does
+/// nothing; time comes from outside, in milliseconds.
+///
+/// A session is due `interval` after it was last written there, so that one that changes all the time costs a write now
+/// and then. What waits holds at most `limit` bytes; a session beyond that is dropped and counted: its next change is due
+/// by itself, and the reaper finds it. Tombstones are always taken.
+struct SyncQueue {
+    private struct Entry {
+        var row: SessionRow
+        var due: SessionRecord.Timestamp
+        /// Since when the database has not the newest state.
+        var since: SessionRecord.Timestamp
+        /// Whether the row in the database says that there is a newer state.
+        var isMarked: Bool
+        /// What the batch under way writes of it.
+        var inFlight: WriteIdentity?
+    }
+
+    private struct Turn: Comparable {
+        var due: SessionRecord.Timestamp
+        var key: SessionKey
+
+        static func < (left: Turn, right: Turn) -> Bool { left.due < right.due }
+        static func == (left: Turn, right: Turn) -> Bool { left.due == right.due }
+    }
+
+    private let interval: SessionRecord.Timestamp
+    private let limit: Int
+    private var entries: [SessionKey: Entry] = [:]
+    /// Every entry that is not in flight once; one that was forgotten is skipped.
+    private var turns = Heap<Turn>()
+    /// Those whose rows do not say yet that they are old.
+    private var unmarked: Set<SessionKey> = []
+    private(set) var bytes = 0
+    private(set) var overflows = 0
+
+    init(interval: SessionRecord.Timestamp, limit: Int) {
+        self.interval = interval
+        self.limit = limit
+    }
+
+    var count: Int { self.entries.count }
+
+    /// How long the longest waiting state has not been in the database.
+    func lag(at now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {
+        now - min(self.entries.values.map(\.since).min() ?? now, now)
+    }
+
+    /// Whether a save at this time should reach the database behind its response, as the last one was too long ago.
+    func isDue(lastSynced: SessionRecord.Timestamp, at now: SessionRecord.Timestamp) -> Bool {
+        // A gateway whose clock is ahead must not keep the others from writing for longer than the interval.
+        lastSynced > now &+ self.interval || now >= lastSynced &+ self.interval
+    }
+
+    /// The newest state of a session that waits here.
+    func waiting(_ key: SessionKey) -> SessionRow? { self.entries[key]?.row }
+
+    // MARK: What happened
+
+    /// A state was acknowledged that the database does not have.
+    /// - Returns: whether it waits now.
+    @discardableResult
+    mutating func saved(_ row: SessionRow, isDue: Bool, at now: SessionRecord.Timestamp) -> Bool {
+        let size = row.size
+        let due: SessionRecord.Timestamp
+        if isDue {
+            due = now
+        } else {
+            due = min(row.record.databaseSynced, now) &+ self.interval
+        }
+        if var entry = self.entries[row.key] {
+            // Older news, or news of a session that was destroyed meanwhile.
+            guard row.record.identity.version > entry.row.record.identity.version || row.record.isTombstone,
+                !entry.row.record.isTombstone
+            else { return true }
+            guard row.record.isTombstone || self.bytes - entry.row.size + size <= self.limit else {
+                self.overflows += 1
+                return false
+            }
+            self.bytes += size - entry.row.size
+            var newest = row
+            newest.saves += entry.inFlight == nil ? entry.row.saves : 0
+            entry.row = newest
+            if due < entry.due {
+                entry.due = due
+                if entry.inFlight == nil { self.turns.insert(Turn(due: due, key: row.key)) }
+            }
+            self.entries[row.key] = entry
+            return true
+        }
+        guard row.record.isTombstone || self.bytes + size <= self.limit else {
+            self.overflows += 1
+            return false
+        }
+        self.bytes += size
+        self.entries[row.key] = Entry(row: row, due: due, since: now, isMarked: false)
+        self.turns.insert(Turn(due: due, key: row.key))
+        if due > now { self.unmarked.insert(row.key) }
+        return true
+    }
+
+    /// The database has this state, or a newer one: it was written by itself.
+    mutating func written(_ key: SessionKey, version: UInt64) {
+        guard let entry = self.entries[key], entry.inFlight == nil, entry.row.record.identity.version <= version else {
+            return
+        }
+        self.remove(key)
+    }
+
+    private mutating func remove(_ key: SessionKey) {
+        guard let entry = self.entries.removeValue(forKey: key) else { return }
+        self.bytes -= entry.row.size
+        self.unmarked.remove(key)
+    }
+
+    // MARK: Batches
+
+    /// What is to be written now, at most `limit` changes, each of another session. One batch at a time: it ends with
+    /// `batchWritten` or `batchFailed`.
+    ///
+    /// - Parameter isLast: takes also what is not due yet.
+    mutating func nextBatch(
+        limit: Int,
+        at now: SessionRecord.Timestamp,
+        isLast: Bool = false
+    ) -> [RowChange] {
+        var changes: [RowChange] = []
+        while changes.count < limit, let turn = self.turns.min, turn.due <= now || isLast {
+            self.turns.removeMin()
+            guard var entry = self.entries[turn.key], entry.inFlight == nil, entry.due == turn.due else { continue }
+            entry.inFlight = entry.row.record.identity
+            self.entries[turn.key] = entry
+            self.unmarked.remove(turn.key)
+            var row = entry.row
+            row.synced = now
+            changes.append(row.record.isTombstone ? .tombstone(row) : .upsert(row))
+        }
+        for key in self.unmarked.prefix(limit - changes.count) {
+            self.unmarked.remove(key)
+            guard var entry = self.entries[key] else { continue }
+            entry.isMarked = true
+            self.entries[key] = entry
+            changes.append(.mark(key, newest: entry.row.record.identity.version))
+        }
+        return changes
+    }
+
+    /// Applied or refused: the database has that state or a newer one.
+    mutating func batchWritten(_ changes: [RowChange], at now: SessionRecord.Timestamp) {
+        for change in changes {
+            let key = change.key
+            guard var entry = self.entries[key], let written = entry.inFlight else { continue }
+            guard written != entry.row.record.identity else {
+                self.remove(key)
+                continue
+            }
+            // It has changed since.
+            entry.inFlight = nil
+            entry.due = entry.row.record.isTombstone ? now : now &+ self.interval
+            entry.since = now
+            self.entries[key] = entry
+            self.turns.insert(Turn(due: entry.due, key: key))
+            if entry.due > now { self.unmarked.insert(key) }
+        }
+    }
+
+    /// Everything stays due.
+    mutating func batchFailed(_ changes: [RowChange]) {
+        for change in changes {
+            let key = change.key
+            guard var entry = self.entries[key] else { continue }
+            if entry.inFlight != nil {
+                entry.inFlight = nil
+                self.turns.insert(Turn(due: entry.due, key: key))
+            } else if case .mark = change {
+                entry.isMarked = false
+                self.unmarked.insert(key)
+            }
+            self.entries[key] = entry
+        }
+    }
+}
+
+extension SessionRow {
+    /// Bytes that it occupies while it waits, roughly.
+    fileprivate var size: Int { self.record.payload.readableBytes + 1_024 }
+}

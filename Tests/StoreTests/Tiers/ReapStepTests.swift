@@ -1,0 +1,70 @@
+import Database
+import NIOCore
+import Sessions
+import Testing
+
+@testable import Store
+
+struct ReapStepTests {
+    private static func row(expires: UInt64, isTombstone: Bool = false) throws -> DueRow {
+        let keyspace = try #require(SessionKeyspace(prefix: "sg:", site: "test"))
+        return DueRow(
+            key: keyspace.key(for: try #require(SessionID("some-session-or-another"))),
+            identity: WriteIdentity(version: 1, writer: 1),
+            isTombstone: isTombstone,
+            created: 1_000,
+            written: 2_000,
+            expires: expires,
+            seen: 3_000,
+            absoluteDeadline: 90_000,
+            due: expires,
+            saves: 3,
+            size: 12
+        )
+    }
+
+    private static let record = SessionRecord(
+        identity: WriteIdentity(version: 9, writer: 1),
+        created: 0,
+        written: 0,
+        idleSeconds: 10,
+        absoluteDeadline: .max,
+        payload: ByteBuffer()
+    )
+
+    private static func step(_ row: DueRow, _ finding: ReapFinding, at now: UInt64 = 50_000) -> ReapStep {
+        .step(for: row, finding, at: now, reapAfter: 30_000)
+    }
+
+    @Test func whatLivesInMemcachedIsNeverExpired() throws {
+        let step = Self.step(try Self.row(expires: 10_000), .live(Self.record, expires: 60_000))
+        #expect(step == .refresh(Self.record, expires: 60_000))
+    }
+
+    @Test func whatMemcachedCannotTellStays() throws {
+        #expect(Self.step(try Self.row(expires: 10_000), .unavailable) == .postpone(80_000))
+    }
+
+    @Test func whatMemcachedForgotStaysUntilItExpires() throws {
+        #expect(Self.step(try Self.row(expires: 60_000), .none) == .postpone(60_000))
+        #expect(Self.step(try Self.row(expires: 50_000), .none) == .delete)
+        // The absolute lifetime is over, whatever the idle time says.
+        #expect(Self.step(try Self.row(expires: 95_000), .none, at: 90_000) == .delete)
+    }
+
+    @Test func aTombstoneStaysAsLongAsTheSessionCouldHaveLived() throws {
+        let tombstone = try Self.row(expires: 10_000, isTombstone: true)
+        #expect(Self.step(tombstone, .unavailable) == .postpone(90_000))
+        #expect(Self.step(tombstone, .none, at: 90_000) == .delete)
+    }
+
+    @Test func withoutMemcachedOtherProcessesHaveTheirTime() throws {
+        #expect(Self.step(try Self.row(expires: 45_000), .alone(patience: 6_000)) == .postpone(51_000))
+        #expect(Self.step(try Self.row(expires: 44_000), .alone(patience: 6_000)) == .delete)
+    }
+
+    @Test func theLogHasNoIDAndNoData() throws {
+        let line = SessionLog.line(try Self.row(expires: 10_000), site: "shop")
+        #expect(line == #"{"site":"shop","created":1,"last_seen":3,"saves":3,"size":12}"#)
+    }
+}

@@ -1,0 +1,152 @@
+import Database
+import NIOCore
+import Sessions
+import Testing
+
+@testable import Store
+
+struct SyncQueueTests {
+    private static let keyspace = SessionKeyspace(prefix: "sg:", site: "test")
+
+    private static func row(
+        _ number: Int,
+        version: UInt64,
+        synced: UInt64 = 0,
+        size: Int = 10,
+        isTombstone: Bool = false
+    ) throws -> SessionRow {
+        let id = try #require(SessionID("session-number-\(number)-and-more"))
+        let record = SessionRecord(
+            identity: WriteIdentity(version: version, writer: 1),
+            isTombstone: isTombstone,
+            created: 0,
+            written: 0,
+            databaseSynced: synced,
+            idleSeconds: 100,
+            absoluteDeadline: .max,
+            payload: ByteBuffer(repeating: 1, count: size)
+        )
+        let key = try #require(Self.keyspace).key(for: id)
+        return SessionRow(key: key, record: record, expires: 1_000_000, due: 1_000_000, synced: 0)
+    }
+
+    private static func versions(_ changes: [RowChange]) -> [String] {
+        changes.map { change in
+            switch change {
+            case .upsert(let row, _): "upsert \(row.record.identity.version)"
+            case .tombstone(let row): "tombstone \(row.record.identity.version)"
+            case .mark(_, let newest): "mark \(newest)"
+            default: "another"
+            }
+        }
+    }
+
+    @Test func aSaveIsDueAnIntervalAfterTheLastOne() {
+        let queue = SyncQueue(interval: 120, limit: 1_000_000)
+        #expect(!queue.isDue(lastSynced: 1_000, at: 1_119))
+        #expect(queue.isDue(lastSynced: 1_000, at: 1_120))
+        #expect(queue.isDue(lastSynced: 0, at: 1_120))
+        // A gateway whose clock is ahead wrote it: not for ever.
+        #expect(!queue.isDue(lastSynced: 1_100, at: 1_000))
+        #expect(queue.isDue(lastSynced: 1_121, at: 1_000))
+    }
+
+    @Test func whatIsDueGoesAtOnceAndWhatIsNotLeavesAMark() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        queue.saved(try Self.row(1, version: 10, synced: 1_000), isDue: true, at: 1_000)
+        queue.saved(try Self.row(2, version: 20, synced: 950), isDue: false, at: 1_000)
+        let batch = queue.nextBatch(limit: 10, at: 1_000)
+        #expect(Self.versions(batch) == ["upsert 10", "mark 20"])
+        queue.batchWritten(batch, at: 1_001)
+        #expect(queue.count == 1)
+        // The mark is made once.
+        #expect(queue.nextBatch(limit: 10, at: 1_069).isEmpty)
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_070)) == ["upsert 20"])
+    }
+
+    @Test func theNewestStateOfASessionIsKept() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        for version in [11, 13, 12] as [UInt64] {
+            queue.saved(try Self.row(1, version: version, synced: 1_000), isDue: false, at: 1_010)
+        }
+        #expect(queue.count == 1)
+        #expect(queue.waiting(try Self.row(1, version: 0).key)?.record.identity.version == 13)
+        let batch = queue.nextBatch(limit: 10, at: 1_120)
+        guard case .upsert(let row, _)? = batch.first else {
+            Issue.record("\(batch.count) changes")
+            return
+        }
+        #expect(row.record.identity.version == 13 && row.saves == 2)
+    }
+
+    @Test func aStateThatCameWhileAnOlderOneWasWrittenWaitsForItsTurn() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        queue.saved(try Self.row(1, version: 10), isDue: true, at: 1_000)
+        let batch = queue.nextBatch(limit: 10, at: 1_000)
+        queue.saved(try Self.row(1, version: 11, synced: 1_000), isDue: false, at: 1_001)
+        // Not in two batches at a time.
+        #expect(queue.nextBatch(limit: 10, at: 2_000).isEmpty)
+        queue.batchWritten(batch, at: 1_002)
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_003)) == ["mark 11"])
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_122)) == ["upsert 11"])
+    }
+
+    @Test func whatFailedStaysDue() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        queue.saved(try Self.row(1, version: 10), isDue: true, at: 1_000)
+        queue.saved(try Self.row(2, version: 20, synced: 990), isDue: false, at: 1_000)
+        queue.batchFailed(queue.nextBatch(limit: 10, at: 1_000))
+        #expect(queue.lag(at: 1_500) == 500)
+        queue.saved(try Self.row(1, version: 12, synced: 1_000), isDue: false, at: 1_010)
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_011)) == ["upsert 12", "mark 20"])
+    }
+
+    @Test func batchesAreBounded() throws {
+        var queue = SyncQueue(interval: 120, limit: 10_000_000)
+        for number in 0..<100 { queue.saved(try Self.row(number, version: 10), isDue: true, at: 1_000) }
+        var sizes: [Int] = []
+        while case let batch = queue.nextBatch(limit: 30, at: 1_000), !batch.isEmpty {
+            sizes.append(batch.count)
+            queue.batchWritten(batch, at: 1_000)
+        }
+        #expect(sizes == [30, 30, 30, 10])
+        #expect(queue.count == 0 && queue.bytes == 0)
+    }
+
+    @Test func whatDoesNotFitIsDroppedAndCounted() throws {
+        var queue = SyncQueue(interval: 120, limit: 10_000)
+        #expect(queue.saved(try Self.row(1, version: 10, size: 5_000), isDue: true, at: 1_000) == true)
+        #expect(queue.saved(try Self.row(2, version: 10, size: 5_000), isDue: true, at: 1_000) == false)
+        #expect(queue.overflows == 1 && queue.count == 1)
+        // The one that waits keeps its older state rather than none.
+        #expect(queue.saved(try Self.row(1, version: 11, size: 9_500), isDue: true, at: 1_000) == false)
+        #expect(queue.waiting(try Self.row(1, version: 0).key)?.record.identity.version == 10)
+        // A destroyed session is never forgotten for want of room.
+        #expect(queue.saved(try Self.row(3, version: 10, size: 9_000, isTombstone: true), isDue: true, at: 0) == true)
+    }
+
+    @Test func aDestroyedSessionIsNotSavedAgain() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        queue.saved(try Self.row(1, version: 10), isDue: true, at: 1_000)
+        queue.saved(try Self.row(1, version: 5, size: 0, isTombstone: true), isDue: true, at: 1_000)
+        queue.saved(try Self.row(1, version: 12), isDue: true, at: 1_000)
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_000)) == ["tombstone 5"])
+    }
+
+    @Test func whatTheDatabaseGotOtherwiseIsForgotten() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        let row = try Self.row(1, version: 10, synced: 1_000)
+        queue.saved(row, isDue: false, at: 1_000)
+        queue.written(row.key, version: 9)
+        #expect(queue.count == 1)
+        queue.written(row.key, version: 10)
+        #expect(queue.count == 0)
+        #expect(queue.nextBatch(limit: 10, at: 9_999).isEmpty)
+    }
+
+    @Test func theEndTakesWhatIsNotDue() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        queue.saved(try Self.row(1, version: 10, synced: 1_000), isDue: false, at: 1_000)
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_000, isLast: true)) == ["upsert 10"])
+    }
+}
