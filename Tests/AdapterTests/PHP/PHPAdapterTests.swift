@@ -47,6 +47,7 @@ import Testing
                 sessions_of: default
                 \(parts.php("shared"))
               neighbour:
+                ignore: '^/'
                 \(parts.php("shared"))
               named:
                 \(parts.store)
@@ -62,6 +63,7 @@ import Testing
                 \(parts.adapter)
                 \(parts.php("unbuffered", connections: 4))
               native:
+                ignore: '^/'
                 \(parts.php("native", connections: 4))
               automatic:
                 \(parts.store)
@@ -80,6 +82,7 @@ import Testing
                 \(parts.adapter)
                 \(parts.php("prepending"))
               prepending-without:
+                ignore: '^/'
                 \(parts.php("prepending"))
               progress:
                 \(parts.store)
