@@ -90,7 +90,7 @@ final class SimulatedWorld {
                         assumed: PoolState(epoch: next == nil ? 0 : 1, stage: .stable(first)),
                         lease: Int64(self.weather.lease)
                     ),
-                    change: RingChange(barrier: self.barrier)
+                    change: RingChange(barrier: self.barrier, patience: .max)
                 )
             )
         }

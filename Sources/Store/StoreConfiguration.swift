@@ -36,6 +36,8 @@ package struct StoreConfiguration: Sendable {
     package var memory: PoolMemory?
     /// How long a server's answers count from when it was asked for the pool's state. It is asked three times as often.
     package var stateLease: Duration = .seconds(3)
+    /// For how long servers that were taken out of the configuration must be down before it goes on without what they had.
+    package var lossPatience: Duration = .seconds(30)
 
     /// D of the protocol: no operation that is older acknowledges anything; a walk waits for it to pass.
     package var longestOperation = Self.defaultLongestOperation

@@ -1,6 +1,7 @@
 /// Where the keys of a pool belong by its state: for each key its servers, and what they are to it.
 package struct PoolPlacement: Sendable {
-    private struct Part: Sendable {
+    /// A class, so that a look-up counts one reference.
+    private final class Part: Sendable {
         let ring: Ring
         let redundancy: Int
         let serverCount: Int

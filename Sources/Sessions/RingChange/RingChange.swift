@@ -37,6 +37,8 @@ package struct RingChange<Ring: PoolRing>: Sendable {
         case settling
         case moving
         case obstructed(RingMove<Ring>.Obstacle)
+        /// As many servers as there are copies are down and not configured any more: what only they have is given up.
+        case givingUp([Ring.Server])
         /// Two states that follow one have met, and a server is away that may know which it is.
         case undecided
     }
@@ -49,12 +51,18 @@ package struct RingChange<Ring: PoolRing>: Sendable {
     }
 
     private let barrier: Int64
+    private let patience: Int64
+    /// Members of the state that are down, and since when.
+    private var absent: [Ring.Server: Int64] = [:]
     private var establishment: Establishment?
     package private(set) var situation = Situation.stable
 
-    /// - Parameter barrier: longer than the lease and the longest operation together, with what two clocks may run apart.
-    package init(barrier: Int64) {
+    /// - Parameters:
+    ///   - barrier: longer than the lease and the longest operation together, with what two clocks may run apart.
+    ///   - patience: for how long servers that are not wanted any more must be down before what they have is given up.
+    package init(barrier: Int64, patience: Int64) {
         self.barrier = barrier
+        self.patience = patience
     }
 
     /// - Parameters:
@@ -74,6 +82,7 @@ package struct RingChange<Ring: PoolRing>: Sendable {
                 connections[server] = sight.condition.connection
             }
         }
+        if let step = self.giveUp(state, sights, wish: wish, at: now) { return step }
         let needed = ring.members.count - ring.tolerance
         guard connections.count >= needed, state.epoch > 0 else {
             self.establishment = nil
@@ -97,6 +106,29 @@ package struct RingChange<Ring: PoolRing>: Sendable {
             return .rest
         }
         return self.goOn(from: establishment, sights, wish: wish)
+    }
+
+    /// More has failed than the promises allow, and those that are down were taken out of the configuration: nobody waits
+    /// for them any more. The other ring at once; its servers are walked for from those that are left.
+    private mutating func giveUp(
+        _ state: PoolState<Ring>,
+        _ sights: [Ring.Server: Sight],
+        wish: Ring?,
+        at now: Int64
+    ) -> Step? {
+        guard case .stable(let ring) = state.stage, let wish, wish != ring else {
+            self.absent = [:]
+            return nil
+        }
+        let down = ring.members.filter { sights[$0]?.condition.connection == nil && !wish.members.contains($0) }
+        self.absent = self.absent.filter { down.contains($0.key) }
+        for server in down where self.absent[server] == nil { self.absent[server] = now }
+        let lost = down.filter { now - (self.absent[$0] ?? now) > self.patience }
+        let layout = ReplicaLayout(redundancy: ring.redundancy, servers: ring.members.count, placement: 0)
+        let left = ring.members.filter { sights[$0]?.condition.isComplete == true }
+        guard lost.count >= layout.redundancy, !left.isEmpty else { return nil }
+        self.situation = .givingUp(lost)
+        return .write(state.followed(by: .stable(wish)), to: left)
     }
 
     /// All members have been brought to the new ring.

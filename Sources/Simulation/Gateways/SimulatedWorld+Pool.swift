@@ -145,7 +145,7 @@ extension SimulatedWorld {
         var assumed = PoolState(epoch: 0, stage: .stable(self.gateways[gateway].configured))
         if self.chance.isLucky(percent: 50) { assumed = self.gateways[gateway].view.state }
         self.gateways[gateway].view = PoolView(assumed: assumed, lease: Int64(self.weather.lease))
-        self.gateways[gateway].change = RingChange(barrier: self.barrier)
+        self.gateways[gateway].change = RingChange(barrier: self.barrier, patience: .max)
         self.gateways[gateway].move = nil
     }
 

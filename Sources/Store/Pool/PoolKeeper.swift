@@ -47,7 +47,10 @@ package struct PoolKeeper: Sendable {
         var lease: PoolLease?
 
         init(_ pool: ReplicaPool) {
-            self.change = RingChange(barrier: pool.configuration.stateBarrier.nanoseconds)
+            self.change = RingChange(
+                barrier: pool.configuration.stateBarrier.nanoseconds,
+                patience: pool.configuration.lossPatience.nanoseconds
+            )
             self.registry = GatewayRegistry(pool: pool)
         }
     }
@@ -155,7 +158,7 @@ package struct PoolKeeper: Sendable {
         self.tell(course, state)
         switch step {
         case .rest:
-            if state.isStable, course.change.situation == .stable { self.pool.closeFormerServers() }
+            break
         case .write(let next, let servers):
             for name in servers {
                 if let number = self.pool.numbers[name] { await self.pool.replaceMarker(of: number, by: next) }
@@ -229,6 +232,12 @@ package struct PoolKeeper: Sendable {
             metadata["missing"] = "\(servers.joined(separator: ", "))"
             self.logger.warning(
                 "the servers cannot be changed: these are to be added, and do not answer",
+                metadata: metadata
+            )
+        case .givingUp(let servers):
+            metadata["missing"] = "\(servers.joined(separator: ", "))"
+            self.logger.error(
+                "as many servers as copies are down and not configured any more: sessions that only they had are lost",
                 metadata: metadata
             )
         case .undecided:

@@ -19,6 +19,8 @@ package final class ReplicaPool: @unchecked Sendable {
     private(set) var numbers: [String: Int] = [:]
     /// What operations work by.
     private(set) var view: PoolView<RingDescription>
+    /// The view's.
+    private(set) var epoch: UInt64
     private let logger: Logger
     private var random: FastRandom
     /// Random per pool: with the version it names a write.
@@ -27,6 +29,10 @@ package final class ReplicaPool: @unchecked Sendable {
     private var isStarted = false
     private var looks: RepeatedTask?
     private var trust: Scheduled<Void>?
+    /// When the state was adopted, or assumed.
+    private var adopted = NIODeadline.now()
+    /// Whether any server has told a state.
+    private var hasSeenState = false
     /// A state that is gone by when its servers are connected, or then at the latest.
     private var awaited: (epoch: UInt64, until: NIODeadline)?
 
@@ -48,6 +54,7 @@ package final class ReplicaPool: @unchecked Sendable {
         self.writer = system.next()
         let assumed = configuration.assumedState
         self.view = PoolView(assumed: assumed, lease: configuration.stateLease.nanoseconds)
+        self.epoch = assumed.epoch
         self.placement = PoolPlacement(assumed, numbers: [:])
         for server in configuration.servers { self.addServer(server) }
         self.makePlacement()
@@ -64,6 +71,8 @@ package final class ReplicaPool: @unchecked Sendable {
         self.looks = loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak self] _ in
             guard let self else { return }
             for server in self.servers { server.look() }
+            self.closeFormerServers()
+            self.forgetMemory()
         }
         // Who has not answered by then is away.
         let time = self.configuration.memcached.connectTimeout
@@ -108,6 +117,7 @@ package final class ReplicaPool: @unchecked Sendable {
     /// All servers of the state are known from now on.
     private func makePlacement() {
         let state = self.view.state
+        self.epoch = state.epoch
         for server in state.guardian.servers + state.goal.servers {
             guard let address = MemcachedAddress(server) else { continue }
             self.addServer(StoreConfiguration.Server(address: address, ringServer: server))
@@ -118,7 +128,9 @@ package final class ReplicaPool: @unchecked Sendable {
     private func looked(_ server: ReplicaServer, _ state: PoolState<RingDescription>?, asked: NIODeadline) {
         if let state, state.epoch > self.view.state.epoch, self.mustWait(for: state) { return }
         let isNews = self.view.saw(state, on: server.name, asked: asked.nanoseconds)
+        if state != nil { self.hasSeenState = true }
         if isNews {
+            self.adopted = .now()
             self.makePlacement()
             self.freshen(self.servers)
             self.logger.debug("the pool's state", metadata: ["epoch": "\(self.view.state.epoch)"])
@@ -176,12 +188,36 @@ package final class ReplicaPool: @unchecked Sendable {
     }
 
     /// Ends the connections to servers that are in no ring any more.
-    func closeFormerServers() {
+    private func closeFormerServers() {
+        guard self.view.state.isStable,
+            NIODeadline.now() - self.adopted > .nanoseconds(self.configuration.stateBarrier.nanoseconds)
+        else { return }
         let members = Set(self.view.state.members).union(self.configuration.servers.map(\.ringServer.address))
         for server in self.servers where !server.isClosed && !members.contains(server.name) {
-            self.logger.notice("a server is not needed any more", metadata: ["server": "\(server.address)"])
+            self.logger.debug("a server is not needed any more", metadata: ["server": "\(server.address)"])
             _ = server.close()
         }
+    }
+
+    /// All servers that this gateway remembers are gone, and those that it is configured with are there and know nothing:
+    /// another pool has taken the place of the one that is remembered.
+    private func forgetMemory() {
+        guard !self.hasSeenState, self.view.state.goal != self.configuration.ringDescription,
+            NIODeadline.now() - self.adopted > .nanoseconds(self.configuration.lossPatience.nanoseconds)
+        else { return }
+        let configured = self.configuration.servers.map(\.ringServer.address)
+        let isUp = { (name: String) in self.numbers[name].map { self.servers[$0].isAvailable } ?? false }
+        guard configured.allSatisfy(isUp), !self.view.state.members.contains(where: isUp) else { return }
+        self.logger.error(
+            "none of the servers that had the sessions is there any more: a new pool begins",
+            metadata: ["servers": "\(self.view.state.members.joined(separator: ", "))"]
+        )
+        let assumed = PoolState(epoch: 0, stage: .stable(self.configuration.ringDescription))
+        self.view = PoolView(assumed: assumed, lease: self.configuration.stateLease.nanoseconds)
+        self.view.trustsAssumption = true
+        self.adopted = .now()
+        self.makePlacement()
+        self.lookAgain()
     }
 
     /// What a server that is marked complete now is marked with.

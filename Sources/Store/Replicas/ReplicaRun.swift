@@ -40,7 +40,7 @@ final class ReplicaRun {
         self.memcachedKey = memcachedKey
         self.servers = servers
         self.completion = completion
-        self.epoch = pool.view.state.epoch
+        self.epoch = pool.epoch
         let started = self.started.nanoseconds
         for (position, server) in servers.enumerated() where server.freshUntil > started {
             self.validated.insert(position)
@@ -107,7 +107,7 @@ final class ReplicaRun {
     /// A server that this gateway has not heard of for a while may have gone on with others to another ring.
     private func mayCount(_ position: Int, _ server: ReplicaServer) -> Bool {
         self.validated.contains(position)
-            || (self.pool.view.state.epoch == self.epoch && server.freshUntil > self.started.nanoseconds)
+            || (self.pool.epoch == self.epoch && server.freshUntil > self.started.nanoseconds)
     }
 
     private func request(_ command: ReplicaCommand) -> (MemcachedCommand, only: ConnectionNumber?) {

@@ -18,7 +18,7 @@ struct RingChangeTests {
     private static let new = ShortRing(members: ["A", "B", "D"])
     private static let barrier: Int64 = 100
 
-    private var change = RingChange<ShortRing>(barrier: Self.barrier)
+    private var change = RingChange<ShortRing>(barrier: Self.barrier, patience: 1_000)
 
     private static func complete(_ state: State?, _ connection: UInt64 = 1) -> RingChange<ShortRing>.Sight {
         .init(condition: .complete(ConnectionIdentity(number: connection)), state: state)
@@ -159,7 +159,7 @@ struct RingChangeTests {
         let back = try #require(Self.written(self.lookLate(Self.all(state), state, wish: Self.old)))
         #expect(back.state == State(epoch: 6, stage: .stable(Self.old)))
         // Not when sessions may be on the new servers alone soon.
-        self.change = RingChange(barrier: Self.barrier)
+        self.change = RingChange(barrier: Self.barrier, patience: 1_000)
         let joined = State(epoch: 6, stage: .joined(from: Self.old, to: Self.new))
         let on = try #require(Self.written(self.lookLate(Self.all(joined), joined, wish: Self.old)))
         #expect(on.state == State(epoch: 7, stage: .stable(Self.new)))
@@ -180,6 +180,27 @@ struct RingChangeTests {
         sights["C"] = Self.complete(State(epoch: 5, stage: .stable(ShortRing(members: ["A", "B", "C"], version: 2))))
         let back = try #require(Self.written(self.lookLate(sights, one, wish: Self.new)))
         #expect(back.state == State(epoch: 6, stage: .stable(Self.old)))
+    }
+
+    /// Two of five with two copies: nobody can promise anything of the sessions that were on both.
+    @Test mutating func whatWasTakenOutAndIsDownIsGivenUpAfterAWhile() throws {
+        let five = ShortRing(members: ["A", "B", "C", "E", "F"])
+        let three = ShortRing(members: ["A", "B", "C"])
+        let stable = State(epoch: 4, stage: .stable(five))
+        var sights = Self.all(stable)
+        for server in ["E", "F"] { sights[server] = .init(condition: .down, state: nil) }
+        #expect(Self.written(self.change.look(sights, stable, wish: three, at: 0)) == nil)
+        #expect(Self.written(self.change.look(sights, stable, wish: three, at: 1_000)) == nil)
+        let step = try #require(Self.written(self.change.look(sights, stable, wish: three, at: 1_001)))
+        #expect(step.state == State(epoch: 5, stage: .stable(three)))
+        #expect(step.servers == ["A", "B", "C"])
+        #expect(self.change.situation == .givingUp(["E", "F"]))
+        // One that is still wanted is waited for.
+        let four = ShortRing(members: ["A", "B", "C", "E"])
+        self.change = RingChange(barrier: Self.barrier, patience: 1_000)
+        for now in [0, 1_001, 5_000] as [Int64] {
+            #expect(Self.written(self.change.look(sights, stable, wish: four, at: now)) == nil)
+        }
     }
 
     @Test mutating func drainingIsOneStep() throws {

@@ -109,6 +109,57 @@ import Testing
         }
     }
 
+    /// One copy of each session: what a dead server had is lost, and nothing else when it is taken out.
+    @Test(.timeLimit(.minutes(2))) func aDeadServerOfAPoolWithSingleCopiesIsTakenOut() async throws {
+        try await Self.withServers { servers, names in
+            func configuration(_ names: [RingServer]) -> StoreConfiguration {
+                var configuration = GatewayModel.configuration(names)
+                configuration.redundancy = 1
+                configuration.lossPatience = .seconds(1)
+                return configuration
+            }
+            let (before, after) = (Array(names[0..<3]), Array(names[0..<2]))
+            let first = try await GatewayModel.start(configuration(before))
+            try await first.waitUntilInForce(before)
+            let keys = await first.createMany(Self.sessions)
+            var left: [Int] = []
+            for (number, key) in keys.enumerated() {
+                if try await first.holders(key) != [before[2].address] { left.append(number) }
+            }
+            #expect(left.count > 10 && left.count < keys.count)
+            await first.end()
+            servers[2].kill()
+            let second = try await GatewayModel.start(configuration(after))
+            try await second.waitUntilInForce(after)
+            for number in left { #expect(await second.text(keys[number]) == "\(number)") }
+            #expect(await second.createMany(30).count == 30)
+            await second.end()
+        }
+    }
+
+    /// Nothing of the pool that is remembered is left: the new one is begun, after a while.
+    @Test(.timeLimit(.minutes(2))) func aPoolThatIsGoneIsForgotten() async throws {
+        let directory = try TemporaryDirectory()
+        try await Self.withServers { servers, names in
+            func configuration(_ names: [RingServer]) -> StoreConfiguration {
+                var configuration = GatewayModel.configuration(names, memory: directory.path("pool"))
+                configuration.lossPatience = .seconds(1)
+                return configuration
+            }
+            let (before, after) = (Array(names[0..<2]), Array(names[2..<5]))
+            let first = try await GatewayModel.start(configuration(before))
+            try await first.waitUntilInForce(before)
+            try await Eventually.holds("the state to be written down") { !directory.read("pool").isEmpty }
+            await first.end()
+            PoolMemory.forgetAll()
+            for server in servers[0..<2] { server.kill() }
+            let second = try await GatewayModel.start(configuration(after))
+            try await second.waitUntilInForce(after)
+            #expect(await second.createMany(10).count == 10)
+            await second.end()
+        }
+    }
+
     @Test func whatIsOlderThanAnySessionIsForgotten() throws {
         let directory = try TemporaryDirectory()
         let state = PoolState(
