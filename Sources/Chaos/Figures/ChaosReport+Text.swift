@@ -4,6 +4,7 @@ extension ChaosReport {
     package var text: String {
         var lines = [
             "\(self.subject), \(self.copies) copies, seed \(self.seed), \(Int(self.seconds)) s",
+            String(format: "load average %.1f on %d processors", self.loadAverage, self.processors),
             "requests \(self.requests), sessions \(self.sessions), saved \(self.saved), discarded \(self.discarded), "
                 + "unknown \(self.unknown), signed in \(self.signIns), signed out \(self.signOuts)",
             "faults: " + Self.list(self.faults.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }),

@@ -17,6 +17,9 @@ package struct ChaosReport: Sendable, Codable, Equatable {
     package var seed: UInt64
     package var seconds: Double
     package var copies: Int
+    /// Of the machine at the end of the run, over a minute: latencies are those of whatever else it did.
+    package var loadAverage = 0.0
+    package var processors = 0
     package var requests = 0
     package var sessions = 0
     package var saved = 0

@@ -1,3 +1,4 @@
+import Foundation
 import GatewayTesting
 import Synchronization
 
@@ -49,6 +50,9 @@ package struct ChaosRun: Sendable {
             seconds: seconds,
             copies: self.stack.copies
         )
+        var load = [0.0]
+        if getloadavg(&load, 1) == 1 { report.loadAverage = load[0] }
+        report.processors = ProcessInfo.processInfo.activeProcessorCount
         report.complaints = driver.complaints
         await self.lookAgain(stack, visitors, &report)
         if let logs { try stack.copyLogs(to: logs) }

@@ -99,7 +99,8 @@ final class FaultDriver: Sendable {
             self.stack.isConnected
         }
         let returned = isUnbroken ? ended : self.recorder.now
-        try await Eventually.holds(within: .seconds(60), "memcached \(fault.target) to be repaired") {
+        // A gateway that dies takes its walk along, and another begins anew.
+        try await Eventually.holds(within: .seconds(180), "memcached \(fault.target) to be repaired") {
             self.stack.isRepaired
         }
         let repaired = self.recorder.now

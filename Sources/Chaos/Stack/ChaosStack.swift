@@ -169,7 +169,7 @@ package final class ChaosStack: Sendable {
     }
 
     func waitUntilWhole() async throws {
-        try await Eventually.holds(within: .seconds(60), "every memcached to be whole") {
+        try await Eventually.holds(within: .seconds(180), "every memcached to be whole") {
             self.isConnected && self.isRepaired
         }
     }
