@@ -135,7 +135,7 @@ package final class ChaosStack: Sendable {
         return """
             keepalive_requests 100000000;
             upstream session_gateway {
-                \(upstreams.map { "server \($0);" }.joined(separator: "\n    "))
+                \(upstreams.map { "server \($0) max_fails=0;" }.joined(separator: "\n    "))
                 \(subject == .gateway ? "keepalive 32;" : "")
             }
             server {
