@@ -689,7 +689,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             error_log("Session-Control: $this->token $words", 4);
         }
         if ($data !== null) {
-            $pieces = str_split($data, self::ERROR_PIECE);
+            $pieces = $data === '' ? [''] : str_split($data, self::ERROR_PIECE);
             foreach ($pieces as $index => $piece) {
                 error_log("Session-Data: $this->token " . ($index + 1) . '/' . count($pieces) . " $piece", 4);
             }

@@ -71,6 +71,15 @@ extension PHPAdapterTests {
             }
         }
 
+        @Test func theErrorStreamCarriesAnEmptySessionToo() async throws {
+            var visitor = try Visitor("piped")
+            _ = try await visitor.run("session_start(); $_SESSION['n'] = 1;")
+            _ = try await visitor.run(
+                "session_start(); while (ob_get_level()) ob_end_flush(); echo 'x'; flush(); $_SESSION = [];"
+            )
+            #expect(try await visitor.session() == "[]")
+        }
+
         @Test func aTokenOfAnotherRequestChangesNothing() async throws {
             var visitor = try Visitor()
             _ = try await visitor.run("session_start(); $_SESSION['n'] = 1;")
