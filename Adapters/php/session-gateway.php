@@ -157,7 +157,6 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             self::set('session.use_cookies', '0');
         }
         session_set_save_handler($handler, false);
-        register_shutdown_function([$handler, 'shutdownBegins']);
         if (ini_get('session.save_handler') !== 'user') {
             error_log('session-gateway: session.save_handler is fixed by php_admin_value: remove that line of the pool or '
                 . 'of nginx; until then sessions are not in the gateway');
@@ -260,6 +259,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         if (!$this->isWatchingHead) {
             $this->isWatchingHead = true;
             header_register_callback([$this, 'headLeaves']);
+            register_shutdown_function([$this, 'shutdownBegins']);
         }
         $this->isOpen = true;
         $this->isRead = false;
