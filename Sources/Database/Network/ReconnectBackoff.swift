@@ -2,7 +2,7 @@
 /// nobody waits for it. A value: time and chance come from outside.
 package struct ReconnectBackoff: Sendable {
     package static let shortest: Duration = .milliseconds(100)
-    package static let longest: Duration = .seconds(10)
+    package static let longest: Duration = .seconds(5)
 
     private var failures = 0
     private var notBefore: ContinuousClock.Instant?

@@ -176,7 +176,7 @@ final class SiteDatabases: Sendable {
         for tier in self.state.withLock({ Array($0.tiers.values) }) {
             switch tier {
             case .alone(let shared): await shared.writeTouches(logger: self.logger)
-            case .beside(let tier): await tier.flush()
+            case .beside(let tier): await tier.flushAtEnd()
             }
         }
         await self.end()

@@ -29,6 +29,7 @@ package final class DatabaseTier: Sendable {
     /// How often it is looked whether something is due.
     private static let beat: Duration = .milliseconds(250)
     private static let longestPause: Duration = .seconds(5)
+    private static let lastPatience: Duration = .seconds(6)
 
     package init(database: any SessionDatabase, configuration: TierConfiguration, logger: Logger) {
         self.database = database
@@ -202,6 +203,18 @@ package final class DatabaseTier: Sendable {
     package func flush() async {
         _ = await self.writeDue(isLast: true)
         await self.writeTouches()
+    }
+
+    /// The same at the end of the process: a database that is away gets some seconds to come back.
+    package func flushAtEnd() async {
+        let latest = ContinuousClock.now + Self.lastPatience
+        await self.flush()
+        while self.depth.waiting > 0, ContinuousClock.now < latest {
+            // Also where the task is cancelled.
+            await Task { try? await Task.sleep(for: Self.beat) }.value
+            await self.flush()
+        }
+        self.report()
     }
 
     /// - Returns: whether the database took it.
