@@ -27,7 +27,7 @@ extension ReplicaPool {
         guard let key = MemcachedKey(self.configuration.markerKey), let marker = server.lastMarker,
             let connection = server.client.connection, server.isComplete(on: connection)
         else { return }
-        let value = MemcachedValue(head: ByteBuffer(string: state.text))
+        let value = MemcachedValue(head: ByteBuffer(string: self.seal.sealed(state)))
         _ = await self.send(.compareAndSet(key, value, token: marker.token, .never), to: index, on: connection)
         server.look()
     }

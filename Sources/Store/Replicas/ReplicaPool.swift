@@ -12,6 +12,7 @@ package final class ReplicaPool: @unchecked Sendable {
     let configuration: StoreConfiguration
     let counters: StoreCounters
     let codec: RecordCodec
+    let seal: StateSeal
     private(set) var placement: PoolPlacement
     /// Those of the configuration first; one that is in no ring any more stays, closed.
     private(set) var servers: [ReplicaServer] = []
@@ -48,6 +49,9 @@ package final class ReplicaPool: @unchecked Sendable {
         self.counters = counters
         self.logger = logger
         self.codec = RecordCodec(
+            secret: configuration.secret.map { Array($0.utf8) } ?? configuration.keyspace.bytes
+        )
+        self.seal = StateSeal(
             secret: configuration.secret.map { Array($0.utf8) } ?? configuration.keyspace.bytes
         )
         self.random = FastRandom(seed: system.next())
@@ -102,6 +106,7 @@ package final class ReplicaPool: @unchecked Sendable {
         let added = ReplicaServer(
             server,
             marker: marker,
+            seal: self.seal,
             configuration: self.configuration.memcached,
             eventLoop: self.eventLoop,
             logger: self.logger,
@@ -225,7 +230,7 @@ package final class ReplicaPool: @unchecked Sendable {
         var state = self.view.state
         // The first of a new pool.
         state.epoch = max(state.epoch, 1)
-        return MemcachedValue(head: ByteBuffer(string: state.text))
+        return MemcachedValue(head: ByteBuffer(string: self.seal.sealed(state)))
     }
 
     /// r of the servers that are walked for.

@@ -19,8 +19,9 @@ final class ReplicaServer {
     private(set) var client: MemcachedServer! = nil
     private let eventLoop: any EventLoop
     private let marker: MemcachedKey
-    /// From when a connection's greeting is answered to a moment before it was sent, at most.
-    private let greetingTime: TimeAmount
+    private let seal: StateSeal
+    /// A marker that cannot be read: once it may have been changed on its way, twice it stands there like this.
+    private var unreadable: ByteBuffer?
     /// Told of each look at the marker: what it says, and a moment before it was asked; and of the end of a connection.
     private let onLook: (ReplicaServer, PoolState<RingDescription>?, NIODeadline) -> Void
     private let onLost: (ReplicaServer) -> Void
@@ -39,6 +40,7 @@ final class ReplicaServer {
     init(
         _ server: StoreConfiguration.Server,
         marker: MemcachedKey,
+        seal: StateSeal,
         configuration: MemcachedConfiguration,
         eventLoop: any EventLoop,
         logger: Logger,
@@ -49,11 +51,10 @@ final class ReplicaServer {
         self.address = server.address
         self.name = server.ringServer.address
         self.marker = marker
+        self.seal = seal
         self.eventLoop = eventLoop
         self.onLook = onLook
         self.onLost = onLost
-        let greetingTime = configuration.connectTimeout + configuration.operationTimeout
-        self.greetingTime = .nanoseconds(greetingTime.nanoseconds)
         self.client = MemcachedServer(
             address: server.address,
             eventLoop: eventLoop,
@@ -115,7 +116,9 @@ final class ReplicaServer {
 
     private func connected(_ connection: ConnectionNumber, _ reply: MemcachedReply?) {
         self.isLooking = false
-        self.note(reply ?? .miss, on: connection, asked: .now() - self.greetingTime)
+        // When the greeting was sent is not known: what it says counts, for no time.
+        self.note(reply ?? .miss, on: connection, asked: .uptimeNanoseconds(0))
+        self.look()
     }
 
     private func note(_ reply: MemcachedReply, on connection: ConnectionNumber, asked: NIODeadline) {
@@ -127,10 +130,16 @@ final class ReplicaServer {
             self.onLook(self, nil, asked)
             return
         }
+        let state = self.lastMarker?.text == text ? self.lastMarker?.state : self.seal.opened(String(buffer: text))
+        if state == nil, self.lastMarker?.text != text, self.unreadable != text {
+            self.unreadable = text
+            if self.poll == nil { self.schedulePoll(connection) }
+            return
+        }
+        self.unreadable = nil
         self.completeConnection = connection
         self.poll?.cancel()
         self.poll = nil
-        let state = self.lastMarker?.text == text ? self.lastMarker?.state : PoolState(text: String(buffer: text))
         self.lastMarker = Marker(text: text, token: token, state: state)
         self.onLook(self, state, asked)
     }
@@ -138,6 +147,7 @@ final class ReplicaServer {
     private func disconnected() {
         self.completeConnection = nil
         self.lastMarker = nil
+        self.unreadable = nil
         self.poll?.cancel()
         self.poll = nil
         self.onLost(self)

@@ -32,6 +32,23 @@ struct RingDescriptionTests {
         }
     }
 
+    /// A bad cable, or somebody without the secret.
+    @Test func whatWasChangedSaysNothing() {
+        let state = PoolState(epoch: 7, stage: .joining(from: Self.old, to: Self.new))
+        let seal = StateSeal(secret: Array("secret".utf8))
+        let text = seal.sealed(state)
+        #expect(seal.opened(text) == state)
+        #expect(StateSeal(secret: Array("another".utf8)).opened(text) == nil)
+        #expect(seal.opened(state.text) == nil && seal.opened("complete") == nil && seal.opened("") == nil)
+        for index in text.utf8.indices {
+            for bit in 0..<7 {
+                var bytes = Array(text.utf8)
+                bytes[text.utf8.distance(from: text.utf8.startIndex, to: index)] ^= 1 << UInt8(bit)
+                #expect(seal.opened(String(decoding: bytes, as: UTF8.self)) == nil)
+            }
+        }
+    }
+
     @Test(arguments: [
         "", "complete", "\n", "epoch 1 stable\n", "epoch -1 stable\nring ketama 2\nserver a 1 1 serving\n",
         "epoch 1 stable\nring none 2\nserver a 1 1 serving\n", "epoch 1 stable\nring ketama 9\nserver a 1 1 serving\n",
