@@ -9,10 +9,12 @@ package import NIOCore
 /// to `Policy.longestHoldOut`.
 package struct ServerHealth: Sendable {
     package struct Policy: Sendable {
-        /// Before the second probe in a row, and of the first hold-out.
+        /// Before the second probe in a row.
         package var shortestDelay: TimeAmount = .milliseconds(50)
         /// Between two probes.
         package var longestDelay: TimeAmount = .seconds(1)
+        /// Of a server that failed again before it was stable. Each time that it is let in may cost a time-out.
+        package var shortestHoldOut: TimeAmount = .milliseconds(500)
         package var longestHoldOut: TimeAmount = .seconds(10)
         package var stableAfter: TimeAmount = .seconds(10)
 
@@ -90,7 +92,7 @@ package struct ServerHealth: Sendable {
         switch self.state {
         case .up(let since):
             if now - since >= self.policy.stableAfter { self.flaps = 0 }
-            holdOut = self.doubled(self.flaps, upTo: self.policy.longestHoldOut)
+            holdOut = Self.doubled(self.policy.shortestHoldOut, self.flaps, upTo: self.policy.longestHoldOut)
             self.flaps += 1
             self.failures = 0
             wentDown = true
@@ -101,7 +103,8 @@ package struct ServerHealth: Sendable {
         case .closed:
             return Failure(retryAfter: nil, wentDown: false)
         }
-        let delay = max(self.doubled(self.failures, upTo: self.policy.longestDelay), holdOut)
+        let probe = Self.doubled(self.policy.shortestDelay, self.failures, upTo: self.policy.longestDelay)
+        let delay = max(probe, holdOut)
         self.failures += 1
         self.state = .down
         // Half of it at random: the threads of all gateways shall not come at the same moment.
@@ -114,9 +117,9 @@ package struct ServerHealth: Sendable {
         self.state = .closed
     }
 
-    /// Nothing at first, then the shortest delay, twice that, and so on.
-    private func doubled(_ times: Int, upTo longest: TimeAmount) -> TimeAmount {
+    /// Nothing at first, then the shortest, twice that, and so on.
+    private static func doubled(_ shortest: TimeAmount, _ times: Int, upTo longest: TimeAmount) -> TimeAmount {
         guard times > 0 else { return .zero }
-        return min(.nanoseconds(self.policy.shortestDelay.nanoseconds << min(times - 1, 20)), longest)
+        return min(.nanoseconds(shortest.nanoseconds << min(times - 1, 20)), longest)
     }
 }

@@ -53,9 +53,9 @@ import Testing
             #expect(failure.wentDown)
             return (failure.retryAfter?.nanoseconds ?? -1) / 1_000_000
         }
-        #expect([liveFor(9), liveFor(9), liveFor(9), liveFor(9)] == [0, 50, 100, 200])
-        #expect((0..<8).map { _ in liveFor(0.1) } == [400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 10_000])
-        #expect([liveFor(10), liveFor(9)] == [0, 50])
+        #expect([liveFor(9), liveFor(9), liveFor(9), liveFor(9)] == [0, 500, 1_000, 2_000])
+        #expect((0..<4).map { _ in liveFor(0.1) } == [4_000, 8_000, 10_000, 10_000])
+        #expect([liveFor(10), liveFor(9)] == [0, 500])
     }
 
     @Test func howLongAServerWasAwayDoesNotHoldItOut() {
