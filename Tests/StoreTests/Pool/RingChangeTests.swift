@@ -61,12 +61,10 @@ import Testing
             async let shares = first.count(shared, until: isOver)
             await previous.end()
             let second = try await GatewayModel.start(changed)
-            try await Eventually.holds("the second gateway to know the ring in force") {
-                await second.state.epoch > 0
-            }
-            // As long as the first gateway is configured with other servers nothing changes.
+            try await second.waitUntilInForce(before)
             async let countedToo = second.count(otherCounter, until: isOver)
             async let sharesToo = second.count(shared, until: isOver)
+            // As long as the first gateway is configured with other servers nothing changes.
             #expect(await second.misread(keys) { "\($0)" } == [])
             #expect(await second.state.stage == first.state.stage)
             let third = try await GatewayModel.start(changed, isWalker: false)
