@@ -3,7 +3,7 @@ package enum Eventually {
     /// Asks every 5 ms.
     /// - Throws: after the limit, and whatever the condition throws.
     package static func holds(
-        within limit: Duration = .seconds(10),
+        within limit: Duration = .seconds(30),
         _ what: @autoclosure () -> String,
         _ condition: () async throws -> Bool
     ) async throws {
@@ -11,7 +11,7 @@ package enum Eventually {
     }
 
     package static func value<Value>(
-        within limit: Duration = .seconds(10),
+        within limit: Duration = .seconds(30),
         _ what: @autoclosure () -> String,
         _ condition: () async throws -> Value?
     ) async throws -> Value {

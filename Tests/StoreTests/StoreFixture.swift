@@ -114,7 +114,7 @@ final class StoreFixture: Sendable {
 
     func waitUntilComplete(_ servers: [Int]? = nil) async throws {
         let indexes = servers ?? Array(self.servers.indices)
-        try await Eventually.holds("the servers to be complete") {
+        try await Eventually.holds(within: .seconds(60), "the servers to be complete") {
             await self.onLoop { store in
                 indexes.allSatisfy { index in
                     let server = store.pool.servers[index]
