@@ -191,13 +191,14 @@ extension SessionPathTests {
             #expect(try await visitor.view().text == "kept")
         }
 
-        @Test func aSiteWithoutServersPassesRequestsThrough() async throws {
+        @Test func aSiteWithoutServersKeepsItsSessionsItself() async throws {
             var visitor = try Visitor(site: "plain")
             visitor.jar["session"] = "Qm9vdHN0cmFwLXNlc3Npb24x"
             let view = try await visitor.view("/page.php?set=x")
-            #expect(view.state == "none")
-            #expect(view.outcome == "bypassed")
-            #expect(view.response.headers("Set-Cookie").isEmpty)
+            #expect(view.state == "new")
+            #expect(view.outcome == "new")
+            #expect(view.id != "Qm9vdHN0cmFwLXNlc3Npb24x" && visitor.jar["session"] == view.id)
+            #expect(try await visitor.view().text == "x")
         }
     }
 }
