@@ -147,6 +147,7 @@ struct HybridTests {
         for number in 10..<40 {
             // The right length, and one character wrong.
             let forged = "session=" + id.dropLast(2) + "\(number)"
+            if forged == "session=" + id { continue }
             let response = try await stack.client.send(HTTPRequest("GET", "/page.php", headers: [("Cookie", forged)]))
             #expect(response.status == 200 && response.outcome == "unchanged")
         }
