@@ -1,3 +1,5 @@
+import Sessions
+
 /// Where the sessions' database is.
 ///
 /// `sqlite:/path`, a `postgresql://` URI as libpq takes it, or `mariadb://user:password@host:port/database`, which may have
@@ -50,14 +52,17 @@ extension MariaDBLocation {
         var socket: String?
         if let question = rest.firstIndex(of: "?") {
             for pair in rest[rest.index(after: question)...].split(separator: "&") {
-                guard pair.hasPrefix("socket="), let path = Self.decoded(pair.dropFirst(7)), path.hasPrefix("/") else {
+                guard pair.hasPrefix("socket="), let path = PercentEncoding.decode(pair.dropFirst(7)),
+                    path.hasPrefix("/")
+                else {
                     return nil
                 }
                 socket = path
             }
             rest = rest[..<question]
         }
-        guard let slash = rest.firstIndex(of: "/"), let database = Self.decoded(rest[rest.index(after: slash)...]),
+        guard let slash = rest.firstIndex(of: "/"),
+            let database = PercentEncoding.decode(rest[rest.index(after: slash)...]),
             !database.isEmpty, !database.contains("/")
         else { return nil }
         self.init(database: database)
@@ -65,10 +70,10 @@ extension MariaDBLocation {
         var authority = rest[..<slash]
         if let at = authority.lastIndex(of: "@") {
             let parts = authority[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let user = Self.decoded(parts[0]) else { return nil }
+            guard let user = PercentEncoding.decode(parts[0]) else { return nil }
             self.user = user
             if parts.count == 2 {
-                guard let password = Self.decoded(parts[1]) else { return nil }
+                guard let password = PercentEncoding.decode(parts[1]) else { return nil }
                 self.password = password
             }
             authority = authority[authority.index(after: at)...]
@@ -83,23 +88,5 @@ extension MariaDBLocation {
         if authority.hasPrefix("["), authority.hasSuffix("]") { authority = authority.dropFirst().dropLast() }
         guard !authority.isEmpty || socket != nil else { return nil }
         self.host = authority.isEmpty ? nil : String(authority)
-    }
-
-    /// Without its %XX.
-    private static func decoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -18,29 +18,15 @@ struct DrainCommand: AsyncParsableCommand {
             """
     )
 
-    @Argument(help: "The server, as in the configuration: host:port or unix:/path.")
-    var server: String
-
-    @Option(name: [.long, .short], help: "The configuration file.")
-    var config: String
-
-    @Option(help: "The site in the configuration; not needed where only one has servers of its own.")
-    var site: String?
+    @OptionGroup var target: DrainTarget
 
     func run() async throws {
-        let (server, logger) = (self.server, MaintenanceCommand.logger)
-        let site = try MaintenanceCommand.site(config: self.config, name: self.site)
-        let outcome = try await MaintenanceCommand.perform {
-            try await StoreMaintenance.withPool(of: site, logger: logger) { pool in
-                let display = ProgressDisplay(verb: "moved")
-                let outcome = await Drainer(pool: pool, logger: logger).drain(server) {
-                    display.show(sessions: $0, share: $1)
-                }
-                display.end()
-                return outcome
-            }
+        let server = self.target.server
+        try await self.target.perform {
+            await $0.drain(server, progress: $1)
+        } success: {
+            "\(server) is drained, \($0) sessions were moved: it is safe to take it down"
         }
-        try outcome.report { "\(server) is drained, \($0) sessions were moved: it is safe to take it down" }
     }
 }
 
@@ -58,6 +44,20 @@ struct UndrainCommand: AsyncParsableCommand {
             """
     )
 
+    @OptionGroup var target: DrainTarget
+
+    func run() async throws {
+        let server = self.target.server
+        try await self.target.perform {
+            await $0.undrain(server, progress: $1)
+        } success: {
+            "\(server) holds sessions again, \($0) were written anew"
+        }
+    }
+}
+
+/// Which server, of which site.
+struct DrainTarget: ParsableArguments {
     @Argument(help: "The server, as in the configuration: host:port or unix:/path.")
     var server: String
 
@@ -67,20 +67,22 @@ struct UndrainCommand: AsyncParsableCommand {
     @Option(help: "The site in the configuration; not needed where only one has servers of its own.")
     var site: String?
 
-    func run() async throws {
-        let (server, logger) = (self.server, MaintenanceCommand.logger)
+    /// - Throws: `ExitCode` where it is not done.
+    func perform(
+        _ work: @escaping @Sendable (Drainer, @escaping (Int, Double) -> Void) async -> Drainer.Outcome,
+        success: (Int) -> String
+    ) async throws {
+        let logger = MaintenanceCommand.logger
         let site = try MaintenanceCommand.site(config: self.config, name: self.site)
         let outcome = try await MaintenanceCommand.perform {
             try await StoreMaintenance.withPool(of: site, logger: logger) { pool in
                 let display = ProgressDisplay(verb: "moved")
-                let outcome = await Drainer(pool: pool, logger: logger).undrain(server) {
-                    display.show(sessions: $0, share: $1)
-                }
+                let outcome = await work(Drainer(pool: pool, logger: logger)) { display.show(sessions: $0, share: $1) }
                 display.end()
                 return outcome
             }
         }
-        try outcome.report { "\(server) holds sessions again, \($0) were written anew" }
+        try outcome.report(success)
     }
 }
 

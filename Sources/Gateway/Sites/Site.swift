@@ -60,12 +60,13 @@ final class Site: Sendable {
         self.turns = turns
     }
 
-    func ignores(_ path: String) -> Bool {
-        self.ignored?.matches(path) ?? false
+    /// The path is made only where there is something to match it against.
+    func ignores(_ path: @autoclosure () -> String) -> Bool {
+        self.ignored.map { $0.matches(path()) } ?? false
     }
 
-    func isReadOnly(_ path: String) -> Bool {
-        self.readOnly?.matches(path) ?? false
+    func isReadOnly(_ path: @autoclosure () -> String) -> Bool {
+        self.readOnly.map { $0.matches(path()) } ?? false
     }
 
     /// Says once what the default name means where there is no TLS.

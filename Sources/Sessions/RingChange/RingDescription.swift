@@ -80,7 +80,8 @@ extension PoolState where Ring == RingDescription {
                 else { return nil }
                 rings.append(RingDescription(kind: kind, redundancy: redundancy, servers: []))
             case "server":
-                guard words.count == 5, !rings.isEmpty, let host = Self.unescaped(words[1]), let port = Int(words[2]),
+                guard words.count == 5, !rings.isEmpty, let host = PercentEncoding.decode(words[1]), !host.isEmpty,
+                    let port = Int(words[2]),
                     let weight = Int(words[3]), (0...65_535).contains(port)
                 else { return nil }
                 let server = RingServer(host: host, port: port, weight: weight)
@@ -110,22 +111,5 @@ extension PoolState where Ring == RingDescription {
                 ? String(decoding: [byte], as: UTF8.self)
                 : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
         }.joined()
-    }
-
-    private static func unescaped(_ text: some StringProtocol) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            rest = rest.dropFirst(2)
-            bytes.append(value)
-        }
-        return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -11,18 +11,16 @@ final class SessionMover {
     private let pipeline: KeyPipeline
     /// Keys remembered so that the copies of one session are not moved one by one; beyond it they are.
     private static let maximumRememberedKeys = 4_000_000
-    private static let attempts = 3
     private var remembered = Set<UInt64>()
     private var failures = 0
     private(set) var moved = 0
     private(set) var lost = 0
-    private(set) var sourcesLeft = 0
 
     init(pool: ReplicaPool, state: PoolState<RingDescription>, logger: Logger) {
         self.pool = pool
         self.state = state
         self.logger = logger
-        self.pipeline = KeyPipeline(pool: pool)
+        self.pipeline = KeyPipeline(pool: pool, largestWindow: KeyPipeline.windowBesideRequests)
     }
 
     /// - Parameter keepOn: asked now and then whether to go on.
@@ -57,7 +55,7 @@ final class SessionMover {
             try await MemcachedKeyDump(address: address, eventLoop: self.pool.eventLoop)
                 .forEachBatch(withPrefix: keyspace.bytes) { batch, _ in
                     let keys = batch.compactMap { keyspace.key(ofItem: $0.bytes) }.filter { self.isDue($0) }
-                    await self.pipeline.run(keys) { key, done in self.move(key, attempt: 1, done) }
+                    await self.pipeline.run(keys) { key, done in self.move(key, done) }
                     guard self.failures == 0, self.pool.state == self.state, await keepOn() else {
                         throw Interrupted()
                     }
@@ -80,36 +78,19 @@ final class SessionMover {
         return self.remembered.count >= Self.maximumRememberedKeys || self.remembered.insert(key.hash).inserted
     }
 
-    private func move(_ key: SessionKey, attempt: Int, _ done: @escaping () -> Void) {
-        self.pool.perform(.keep, key: key, timeout: self.pool.configuration.longestOperation) { outcome in
+    private func move(_ key: SessionKey, _ done: @escaping () -> Void) {
+        self.pool.chooseAnew(key) { outcome in
             switch outcome {
-            case .chosen, .none, .destroyed:
-                self.moved += 1
-                done()
-            case .beyondRepair:
-                self.lost += 1
-                done()
-            case .discarded, .unknown, .unavailable, .degraded:
-                guard attempt < Self.attempts else {
-                    self.failures += 1
-                    return done()
-                }
-                self.pool.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(
-                    in: .milliseconds(50 * Int64(attempt))
-                ) {
-                    self.move(key, attempt: attempt + 1, done)
-                }
+            case .beyondRepair: self.lost += 1
+            case .chosen, .none, .destroyed: self.moved += 1
+            case .discarded, .unknown, .unavailable, .degraded: self.failures += 1
             }
+            done()
         }
     }
 
     private func confirm(_ server: String, on connection: ConnectionIdentity) async -> Bool {
-        guard let number = self.pool.numbers[server], let key = MemcachedKey(self.pool.configuration.markerKey) else {
-            return false
-        }
-        let connection = ConnectionNumber(rawValue: connection.number)
-        guard case .hit = await self.pool.send(.get(key, touch: nil), to: number, on: connection) else { return false }
-        return true
+        await self.pool.numbers[server].asyncMap { await self.pool.hasMarker($0, on: connection) } == true
     }
 }
 

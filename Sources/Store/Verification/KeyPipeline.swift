@@ -10,6 +10,8 @@ final class KeyPipeline {
 
     private static let bytesUnderWay = 8_000_000.0
     private static let smallestWindow = 2
+    /// So few that requests, which share the event loop with a gateway's own repairs, do not wait for them.
+    static let windowBesideRequests = 32
     private let largestWindow: Int
 
     /// - Parameters:

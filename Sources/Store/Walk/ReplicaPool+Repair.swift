@@ -37,6 +37,17 @@ extension ReplicaPool {
         }
     }
 
+    /// - Returns: whether the server's marker is there; nil where the server does not say so on this connection.
+    func hasMarker(_ index: Int, on connection: ConnectionIdentity) async -> Bool? {
+        guard let marker = MemcachedKey(self.configuration.markerKey) else { return nil }
+        let connection = ConnectionNumber(rawValue: connection.number)
+        switch await self.send(.get(marker, touch: nil), to: index, on: connection) {
+        case .hit: return true
+        case .miss: return false
+        default: return nil
+        }
+    }
+
     /// - Returns: nil where the server has not answered on this connection.
     func send(_ command: MemcachedCommand, to index: Int, on connection: ConnectionNumber) async -> MemcachedReply? {
         await withUnsafeContinuation { continuation in

@@ -10,8 +10,6 @@ package struct Walker: Sendable {
     private let logger: Logger
     private let configuration: StoreConfiguration
 
-    /// Keys chosen anew at once: few enough that requests, which share the event loop, do not wait for them.
-    private static let concurrentKeys = 32
     /// The most keys between two looks at whether the walk is still for the same life of the server.
     private static let batchSize = 4_096
     private static let logInterval: Duration = .seconds(10)
@@ -78,10 +76,10 @@ package struct Walker: Sendable {
                 let result = await self.walk(walk, from: source, under: lease)
                 step = attempt.listed(isDone: result.isDone, lost: result.lost, self.pool.conditions)
             case .confirm(let source, let connection):
-                let isAlive = await self.marker(of: source, on: connection) != nil
+                let isAlive = await self.pool.hasMarker(source, on: connection) != nil
                 step = attempt.confirmed(isAlive: isAlive, self.pool.conditions)
             case .confirmForgetting(let other, let connection):
-                let isConfirmed = await self.marker(of: other, on: connection) == false
+                let isConfirmed = await self.pool.hasMarker(other, on: connection) == false
                 step = attempt.forgetting(isConfirmed: isConfirmed, self.pool.conditions)
             case .mark:
                 if attempt.acceptsLoss {
@@ -188,7 +186,7 @@ package struct Walker: Sendable {
     private func chooseAnew(_ walk: Walk, from source: Int, under lease: WalkLease) async -> Bool {
         let server = self.pool.servers[walk.server]
         let address = self.pool.servers[source].address
-        let pipeline = KeyPipeline(pool: self.pool, largestWindow: Self.concurrentKeys)
+        let pipeline = KeyPipeline(pool: self.pool, largestWindow: KeyPipeline.windowBesideRequests)
         var configuration = MemcachedKeyDump.Configuration()
         configuration.batchSize = Self.batchSize
         do {
@@ -242,18 +240,5 @@ package struct Walker: Sendable {
 
     private final class Count {
         var left = 0
-    }
-
-    // MARK: Marker
-
-    /// - Returns: whether it is there; nil where the server does not say so on this connection.
-    private func marker(of index: Int, on connection: ConnectionIdentity) async -> Bool? {
-        guard let marker = MemcachedKey(self.configuration.markerKey) else { return nil }
-        let connection = ConnectionNumber(rawValue: connection.number)
-        switch await self.pool.send(.get(marker, touch: nil), to: index, on: connection) {
-        case .hit: return true
-        case .miss: return false
-        default: return nil
-        }
     }
 }

@@ -1,0 +1,216 @@
+import NIOCore
+import Sessions
+import Store
+
+/// What the backend wants of the session, carried out before its answer goes on.
+extension SessionVisit {
+    /// Carries out what the backend answered, before the response goes on.
+    /// - Returns: a response that takes the place of the backend's, where the session's fate forbids that one.
+    func apply(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
+        // One answer at a time: each goes out from what the one before has saved.
+        if self.isApplying {
+            await withCheckedContinuation { self.waiting.append($0) }
+        }
+        self.isApplying = true
+        defer {
+            if self.waiting.isEmpty {
+                self.isApplying = false
+            } else {
+                self.waiting.removeFirst().resume()
+            }
+        }
+        return await self.carryOut(change, isAnnounced: isAnnounced)
+    }
+
+    private func carryOut(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
+        if case .anonymous = self.state { return nil }
+        self.isAwaited = isAnnounced && change == SessionChange()
+        if self.isReadOnly {
+            if change != SessionChange() {
+                self.site.logger.notice("a change of a session by a path that is readonly was left out")
+            }
+            return nil
+        }
+        // What `readonly` brings back is not meant to be kept.
+        let data = change.controls.contains(.readonly) ? nil : change.data
+        let isDurable = change.controls.contains(.durable)
+        let starts = data.map { $0.readableBytes > 0 } ?? false
+        if change.controls.contains(.destroy), !(change.controls.contains(.regenerate) && starts) {
+            return await self.destroy()
+        }
+        switch self.state {
+        case .new, .gone:
+            if starts, let data {
+                return await self.create(
+                    data,
+                    id: change.controls.contains(.regenerate) ? self.nextID : nil,
+                    isDurable: isDurable
+                )
+            }
+            // An empty blob is an answer already: there is nothing to keep, and no cookie to send.
+            if isAnnounced, change.data == nil, !change.controls.contains(.readonly), !self.isHeadSent {
+                self.announce()
+            }
+            return nil
+        case .live(let session):
+            if change.controls.contains(.regenerate) {
+                return await self.regenerate(session, data ?? session.payload, isDurable: isDurable)
+            }
+            return await self.save(session, data, isDurable: isDurable)
+        case .anonymous:
+            return nil
+        }
+    }
+
+    /// A late answer will follow: the browser needs its cookie now.
+    private func announce() {
+        self.isAnnounced = true
+        self.setCookie = self.cookie.setCookie(self.id, now: Int64(StoreClock.now / 1_000))
+        self.outcome = .pending
+    }
+
+    private func create(_ data: ByteBuffer, id: SessionID?, isDurable: Bool) async -> GatewayResponse? {
+        if self.isHeadSent, !self.isAnnounced {
+            self.site.logger.warning(
+                "a session that begins after the response's head has no cookie and is not kept; announce it in the head"
+            )
+            return nil
+        }
+        let newID = self.isAnnounced ? self.id : id ?? self.freshID
+        let newKey = newID == self.id ? self.key : self.store.key(for: newID)
+        let outcome = await self.store.create(
+            newKey,
+            payload: data,
+            hasCookieLifetime: self.cookie.lifetime > 0,
+            isDurable: isDurable
+        )
+        switch outcome {
+        case .saved(let session):
+            self.adopt(session, newID, newKey, outcome: .new)
+        case .degraded(let session):
+            self.adopt(session, newID, newKey, outcome: .degraded)
+        case .unknown, .discarded:
+            self.outcome = .unknown
+        case .unavailable:
+            return self.unavailable()
+        }
+        return nil
+    }
+
+    /// A destroyed session's id is not used again.
+    private var freshID: SessionID {
+        if case .gone = self.state { self.nextID } else { self.id }
+    }
+
+    private func adopt(_ session: StoredSession, _ id: SessionID, _ key: SessionKey, outcome: SessionOutcome) {
+        self.state = .live(session)
+        self.key = key
+        self.outcome = outcome
+        if !self.isHeadSent {
+            self.setCookie = self.cookie.setCookie(id, now: Int64(StoreClock.now / 1_000))
+            if !self.cookie.isSecure { self.site.hintAtPlainCookie() }
+        }
+    }
+
+    private func save(_ session: StoredSession, _ data: ByteBuffer?, isDurable: Bool) async -> GatewayResponse? {
+        let isChanged = data.map { $0 != session.payload } ?? false
+        let renewsCookie = !self.isHeadSent && self.isCookieDue(session)
+        if renewsCookie {
+            self.setCookie = self.cookie.setCookie(self.id, now: Int64(StoreClock.now / 1_000))
+        }
+        guard isChanged || renewsCookie else {
+            if data != nil, self.outcome == .loaded { self.outcome = .unchanged }
+            return nil
+        }
+        let outcome = await self.store.save(
+            session,
+            key: self.key,
+            payload: data ?? session.payload,
+            cookieIssued: renewsCookie ? StoreClock.now : nil,
+            isDurable: isDurable
+        )
+        switch outcome {
+        case .saved(let session):
+            self.state = .live(session)
+            if self.outcome != .reverted { self.outcome = isChanged ? .saved : .unchanged }
+        case .degraded(let session):
+            self.state = .live(session)
+            if self.outcome != .reverted { self.outcome = .degraded }
+        case .discarded where !isChanged, .unknown where !isChanged, .unavailable where !isChanged:
+            // Only the time of the cookie was to be remembered: the next request does it.
+            break
+        case .discarded(let winner):
+            self.outcome = .discarded
+            self.site.logger.notice(
+                "a change of a session was discarded: another request had saved first",
+                metadata: .of([
+                    .loadedVersion: "\(session.version)",
+                    .winningVersion: winner.map { "\($0)" } ?? "none",
+                ])
+            )
+        case .unknown:
+            self.outcome = .unknown
+        case .unavailable:
+            return self.unavailable()
+        }
+        return nil
+    }
+
+    private func isCookieDue(_ session: StoredSession) -> Bool {
+        guard self.cookie.lifetime > 0 else { return false }
+        let age = StoreClock.now &- min(session.record.cookieIssued, StoreClock.now)
+        return age > UInt64(self.cookie.lifetime) * 500
+    }
+
+    /// The new id is acknowledged before the old one is destroyed, and the browser learns it only if both are: otherwise
+    /// the visitor may be logged out, but nobody else is logged in.
+    private func regenerate(
+        _ session: StoredSession,
+        _ data: ByteBuffer,
+        isDurable: Bool
+    ) async -> GatewayResponse? {
+        if self.isHeadSent {
+            self.site.logger.warning("a session cannot move after the response's head: it keeps its id")
+            return await self.save(session, data, isDurable: isDurable)
+        }
+        let newKey = self.store.key(for: self.nextID)
+        let created: StoredSession
+        let outcome = await self.store.create(
+            newKey,
+            payload: data,
+            hasCookieLifetime: self.cookie.lifetime > 0,
+            isDurable: isDurable
+        )
+        switch outcome {
+        case .saved(let session), .degraded(let session):
+            created = session
+        case .discarded, .unknown, .unavailable:
+            return self.unavailable()
+        }
+        guard case .destroyed = await self.store.destroy(self.key) else {
+            _ = await self.store.destroy(newKey)
+            return self.unavailable()
+        }
+        self.adopt(created, self.nextID, newKey, outcome: created.isDegraded ? .degraded : .moved)
+        return nil
+    }
+
+    private func destroy() async -> GatewayResponse? {
+        if case .live = self.state {
+            guard case .destroyed = await self.store.destroy(self.key) else { return self.unavailable() }
+        }
+        self.state = .gone
+        self.outcome = .destroyed
+        if self.browserHasCookie, !self.isHeadSent {
+            self.setCookie = self.cookie.removal
+        } else {
+            self.setCookie = nil
+        }
+        return nil
+    }
+
+    private func unavailable() -> GatewayResponse? {
+        self.outcome = .unavailable
+        return .error(503, "The session store cannot be reached. Please try again.", outcome: .unavailable)
+    }
+}
