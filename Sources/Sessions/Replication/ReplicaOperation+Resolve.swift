@@ -190,8 +190,13 @@ extension ReplicaOperation {
             candidates.insert(position)
         }
         guard let holders = self.set.holders(among: candidates) else { return self.retry(&surroundings) }
-        let record = value.accepted(ballot, by: holders, of: self.set)
-        if record.identity == self.proposal?.identity { self.isProposalSent = true }
+        var record = value.accepted(ballot, by: holders, of: self.set)
+        if record.identity == self.proposal?.identity {
+            self.isProposalSent = true
+        } else if !record.isTombstone {
+            // The age that `max_item_age` limits is that of the copies.
+            record.written = surroundings.now
+        }
         self.phase = .accepting(record)
         let call = self.nextCall()
         return holders.compactMap { position in

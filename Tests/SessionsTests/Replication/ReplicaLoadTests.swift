@@ -351,6 +351,13 @@ struct ReplicaLoadTests {
         #expect(self.world.servers[1].item?.secondsToLive == 101)
     }
 
+    @Test mutating func aRepairMakesYoungCopies() {
+        let record = self.world.seedSession()
+        #expect(self.world.run(.keep) == .chosen(record.identity))
+        #expect(self.world.servers[0].item?.copy?.record?.written == ReplicaWorld.now)
+        #expect(self.world.servers[1].item?.copy?.record?.written == ReplicaWorld.now)
+    }
+
     @Test mutating func aCopyThatNeverExpiresStaysSo() {
         let record = self.world.seedSession()
         self.world.withServer(0) { $0.put(ReplicaCopy(accepted: record), secondsToLive: nil) }

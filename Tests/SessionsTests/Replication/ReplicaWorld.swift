@@ -128,6 +128,9 @@ struct ReplicaWorld: Sendable {
         body(&self.servers[position])
     }
 
+    /// By the gateways' clocks; records are from the millisecond before it.
+    static let now: SessionRecord.Timestamp = 2
+
     /// A session that was created long ago, acknowledged, and is on its first r servers.
     mutating func seedSession(at round: UInt32 = 1) -> SessionRecord {
         var record = self.proposal()
@@ -178,7 +181,7 @@ struct ReplicaWorld: Sendable {
         let surroundings = ModelSurroundings(
             heldDown: heldDown,
             mayAcknowledge: mayAcknowledge,
-            now: 1,
+            now: Self.now,
             chance: SplitMix(seed: self.seed &* 1_000_003 &+ UInt64(index))
         )
         let role: Running.Role
