@@ -20,6 +20,8 @@ package struct SimulationProfile: Sendable {
     package var hasLongTimes = false
     /// The servers, by number, that take the place of the first `servers`.
     package var nextServers: [Int]?
+    /// Those of them that are to hold nothing then.
+    package var drainedServers: Set<Int> = []
 
     package init(_ name: String, redundancy: Int, servers: Int) {
         self.name = name
@@ -77,6 +79,14 @@ package struct SimulationProfile: Sendable {
         },
         SimulationProfile("2 of 3, all servers replaced", redundancy: 2, servers: 3).with {
             $0.nextServers = [3, 4, 5]
+        },
+        SimulationProfile("2 of 3, a server drained", redundancy: 2, servers: 3).with {
+            $0.nextServers = [0, 1, 2]
+            $0.drainedServers = [1]
+        },
+        SimulationProfile("3 of 5, two servers drained", redundancy: 3, servers: 5).with {
+            $0.nextServers = [0, 1, 2, 3, 4]
+            $0.drainedServers = [0, 3]
         },
     ]
 }

@@ -70,7 +70,9 @@ final class SimulatedWorld {
         self.weather = Weather(profile, &chance)
         self.attemptChance = Chance(seed: chance.next())
         let first = SimulatedRing(members: Array(0..<profile.servers), redundancy: profile.redundancy)
-        let next = profile.nextServers.map { SimulatedRing(members: $0, redundancy: profile.redundancy) }
+        let next = profile.nextServers.map {
+            SimulatedRing(members: $0, redundancy: profile.redundancy, drained: profile.drainedServers)
+        }
         self.rings = (first, next)
         self.lastRing = next ?? first
         let count = Set(first.members + (next?.members ?? [])).count

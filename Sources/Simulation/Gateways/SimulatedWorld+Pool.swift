@@ -4,8 +4,11 @@ import Sessions
 struct SimulatedRing: PoolRing {
     var members: [Int]
     var redundancy: Int
+    var drained: Set<Int> = []
 
-    func placesAlike(_ other: SimulatedRing) -> Bool { self == other }
+    func placesAlike(_ other: SimulatedRing) -> Bool {
+        self.members == other.members && self.redundancy == other.redundancy
+    }
 }
 
 /// The state of the pool, as `ReplicaPool` and `PoolKeeper` look after it; only in histories in which the ring changes.
@@ -49,7 +52,8 @@ extension SimulatedWorld {
         let set = ReplicaLayout(
             redundancy: ring.redundancy,
             servers: ring.members.count,
-            placement: servers.reduce(UInt32(ring.redundancy)) { ($0 ^ UInt32($1 + 100)) &* 16_777_619 }
+            placement: servers.reduce(UInt32(ring.redundancy)) { ($0 ^ UInt32($1 + 100)) &* 16_777_619 },
+            drained: Positions.first(servers.count).filtered { ring.drained.contains(servers[$0]) }
         )
         return (set, servers)
     }
@@ -123,7 +127,7 @@ extension SimulatedWorld {
 
     func configure(_ gateway: Int, _ ring: SimulatedRing) {
         guard self.hasRingChange, !self.isPeace || ring == self.lastRing else { return }
-        self.note(-1, "g\(gateway) is configured with \(ring.members)")
+        self.note(-1, "g\(gateway) is configured with \(ring.members), drained \(ring.drained.sorted())")
         self.gateways[gateway].configured = ring
         if self.mistake == .ringDirect {
             let state = self.gateways[gateway].view.state.followed(by: .stable(ring))
@@ -266,7 +270,7 @@ extension Positions {
 extension PoolState where Ring == SimulatedRing {
     var name: String {
         switch self.stage {
-        case .stable(let ring): "\(self.epoch) stable \(ring.members)"
+        case .stable(let ring): "\(self.epoch) stable \(ring.members), drained \(ring.drained.sorted())"
         case .joining(let from, let to): "\(self.epoch) joining \(from.members) to \(to.members)"
         case .joined(let from, let to): "\(self.epoch) joined \(from.members) to \(to.members)"
         }
