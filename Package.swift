@@ -22,8 +22,8 @@ let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-col
 let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
-let nioFoundation: Target.Dependency = .product(name: "NIOFoundationCompat", package: "swift-nio")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -75,7 +75,7 @@ let package = Package(
         library("Store", ["Sessions", "Memcached", "Database", nioCore, nioPosix, logging, deque, heap]),
         library("Memcached", [nioCore, nioPosix, logging, deque]),
         // The databases' own libraries are seen nowhere else.
-        library("Database", ["Sessions", "CPostgreSQL", "CMariaDB", grdb, nioCore, nioPosix, nioFoundation, deque]),
+        library("Database", ["Sessions", "CPostgreSQL", "CMariaDB", grdb, sqlite, nioCore, nioPosix, deque]),
         .systemLibrary(name: "CPostgreSQL", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CMariaDB", pkgConfig: "libmariadb", providers: [.apt(["libmariadb-dev"])]),
 

@@ -13,11 +13,11 @@ struct SessionStatements {
         saves, ancestors, payload
         """
 
+    /// Those of every request are put together once.
+    private static let load = "SELECT \(Self.columns) FROM session_gateway_sessions WHERE session_key = ?"
+
     func load(_ key: SessionKey) throws(DatabaseError) -> SessionRow? {
-        let rows = try self.connection.query(
-            "SELECT \(Self.columns) FROM session_gateway_sessions WHERE session_key = ?",
-            [SQLValue(key.bytes)]
-        )
+        let rows = try self.connection.query(Self.load, [SQLValue(key.bytes)])
         guard let row = rows.first, row.count == 15 else { return nil }
         return SessionRow(
             key: key,
@@ -193,12 +193,14 @@ struct SessionStatements {
         ]
     }
 
+    private static let compareAndSave = """
+        UPDATE session_gateway_sessions SET newest = ?, \(Self.assignments)
+        WHERE session_key = ? AND tombstone = 0 AND version = ? AND writer = ?
+        """
+
     private func compareAndSave(_ row: SessionRow, _ base: WriteIdentity) throws(DatabaseError) -> Int {
         try self.connection.execute(
-            """
-            UPDATE session_gateway_sessions SET newest = ?, \(Self.assignments)
-            WHERE session_key = ? AND tombstone = 0 AND version = ? AND writer = ?
-            """,
+            Self.compareAndSave,
             [SQLValue(clamping: row.newest)] + Self.assignedValues(row) + [SQLValue(row.key.bytes)]
                 + Self.values(base)
         )

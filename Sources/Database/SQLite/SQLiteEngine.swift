@@ -1,6 +1,7 @@
 import DequeModule
 import Foundation
 import GRDB
+import NIOPosix
 import Synchronization
 
 /// How safely SQLite keeps what it has acknowledged.
@@ -15,30 +16,40 @@ package enum SQLiteSynchronous: String, Sendable, CaseIterable {
 
 /// A file of SQLite's in WAL mode: one writer, several readers, none of them on the callers' threads.
 ///
-/// Writes that wait for the writer go into one transaction together, at most `maximumBatch`. Of reads and of writes, each,
-/// at most `maximumWaiting` are under way; further ones fail at once with `queueFull`.
+/// Writes that wait for the writer go into one transaction together, at most `maximumBatch`. A reader that is awake takes
+/// what waits; another one is woken for every `readsPerReader` that wait. Of reads and of writes, each, at most
+/// `maximumWaiting` wait; further ones fail at once with `queueFull`.
 final class SQLiteEngine: DatabaseEngine {
-    /// A write that waits. An error of its own statements takes back the whole transaction, and so fails its company too:
-    /// it is the disk's error, or the schema's.
+    /// What waits for a connection. An error of a write's own statements takes back the whole transaction, and so fails its
+    /// company too: it is the disk's error, or the schema's.
     private struct Job: Sendable {
-        let isDurable: Bool
+        var isDurable = false
         let run: @Sendable (SQLiteConnection) throws(DatabaseError) -> Void
         let finish: @Sendable (DatabaseError?) -> Void
     }
 
-    private struct State {
+    /// Jobs, and how many threads are at them.
+    private struct Line: Sendable {
         var jobs = Deque<Job>()
-        var isWriting = false
-        var reads = 0
+        var threads = 0
+    }
+
+    private struct State {
+        var reads = Line()
+        var writes = Line()
         var isClosed = false
     }
 
     static let maximumBatch = 256
     static let maximumWaiting = 4_096
+    private static let readsPerReader = 8
 
     let dialect = SQLDialect.sqlite
+    let path: String
     private let pool: DatabasePool
-    private let path: String
+    /// GRDB's connections are used from these: to wake one of them costs less than a queue of Dispatch's.
+    private let threads: NIOThreadPool
+    private let readers: Int
     private let flushesOnDemand: Bool
     private let state = Mutex(State())
 
@@ -53,6 +64,7 @@ final class SQLiteEngine: DatabaseEngine {
             try database.execute(sql: "PRAGMA synchronous = \(synchronous.rawValue)")
         }
         self.path = path
+        self.readers = readers
         self.flushesOnDemand = synchronous == .normal
         let prepared = configuration
         self.pool = try DatabaseError.translating {
@@ -62,6 +74,8 @@ final class SQLiteEngine: DatabaseEngine {
                 throw DatabaseError(.storage, "\(path) cannot be opened: \(error.message ?? "\(error.resultCode)")")
             }
         }
+        self.threads = NIOThreadPool(numberOfThreads: readers + 1)
+        self.threads.start()
     }
 
     /// SQLite gives its other files the same mode.
@@ -89,24 +103,36 @@ final class SQLiteEngine: DatabaseEngine {
     func read<Result: Sendable>(
         _ body: @escaping @Sendable (any SQLConnection) throws(DatabaseError) -> Result
     ) async throws(DatabaseError) -> Result {
-        let refusal = self.state.withLock { state -> DatabaseError? in
-            if state.isClosed { return .isClosed }
-            guard state.reads < Self.maximumWaiting else { return .isFull }
-            state.reads += 1
-            return nil
-        }
-        if let refusal { throw refusal }
-        let result: Swift.Result<Result, DatabaseError> = await withUnsafeContinuation { continuation in
-            self.pool.asyncRead { access in
-                let result = Swift.Result { () throws(DatabaseError) -> Result in
-                    let database = try DatabaseError.translating { try access.get() }
-                    return try body(SQLiteConnection(database))
-                }
-                self.state.withLock { $0.reads -= 1 }
-                continuation.resume(returning: result)
+        try await self.perform(body) { job in
+            let readers = self.readers
+            self.enqueue(job, in: \.reads) { line in
+                line.threads == 0 || line.threads < readers && line.jobs.count > line.threads * Self.readsPerReader
+            } start: {
+                self.readWaiting()
             }
         }
-        return try result.get()
+    }
+
+    /// On a thread, until nothing waits. Each job reads what is there when it begins.
+    private func readWaiting() {
+        do throws(DatabaseError) {
+            try DatabaseError.translating {
+                try self.pool.unsafeRead { database in
+                    let connection = SQLiteConnection(database)
+                    while let job = self.next(1, of: \.reads).first {
+                        do throws(DatabaseError) {
+                            try job.run(connection)
+                            job.finish(nil)
+                        } catch {
+                            job.finish(error)
+                        }
+                    }
+                }
+            }
+        } catch {
+            // No connection could be had.
+            while let job = self.next(1, of: \.reads).first { job.finish(error) }
+        }
     }
 
     // MARK: Writing
@@ -115,23 +141,15 @@ final class SQLiteEngine: DatabaseEngine {
         isDurable: Bool,
         _ body: @escaping @Sendable (any SQLConnection) throws(DatabaseError) -> Result
     ) async throws(DatabaseError) -> Result {
-        let result: Swift.Result<Result, DatabaseError> = await withUnsafeContinuation { continuation in
-            let box = ResultBox<Result>()
-            self.enqueue(
-                Job(
-                    isDurable: isDurable && self.flushesOnDemand,
-                    run: { connection throws(DatabaseError) in box.value = try body(connection) },
-                    finish: { error in
-                        if let value = box.value, error == nil {
-                            continuation.resume(returning: .success(value))
-                        } else {
-                            continuation.resume(returning: .failure(error ?? .isClosed))
-                        }
-                    }
-                )
-            )
+        try await self.perform(body) { job in
+            var job = job
+            job.isDurable = isDurable && self.flushesOnDemand
+            self.enqueue(job, in: \.writes) {
+                $0.threads == 0
+            } start: {
+                self.pool.writeWithoutTransaction { self.writeWaiting($0) }
+            }
         }
-        return try result.get()
     }
 
     func migrate(
@@ -141,33 +159,11 @@ final class SQLiteEngine: DatabaseEngine {
         try await self.write(isDurable: true, body)
     }
 
-    private func enqueue(_ job: Job) {
-        enum Step { case refuse(DatabaseError), wait, start }
-        let step: Step = self.state.withLock { state in
-            if state.isClosed { return .refuse(.isClosed) }
-            guard state.jobs.count < Self.maximumWaiting else { return .refuse(.isFull) }
-            state.jobs.append(job)
-            if state.isWriting { return .wait }
-            state.isWriting = true
-            return .start
-        }
-        switch step {
-        case .refuse(let error): job.finish(error)
-        case .wait: break
-        case .start: self.pool.asyncWriteWithoutTransaction { self.writeWaiting($0) }
-        }
-    }
-
-    /// On the writer's thread, until nothing waits.
+    /// On a thread, until nothing waits.
     private func writeWaiting(_ database: Database) {
         let connection = SQLiteConnection(database)
         while true {
-            let batch = self.state.withLock { state -> [Job] in
-                let batch = Array(state.jobs.prefix(Self.maximumBatch))
-                state.jobs.removeFirst(batch.count)
-                if batch.isEmpty { state.isWriting = false }
-                return batch
-            }
+            let batch = self.next(Self.maximumBatch, of: \.writes)
             if batch.isEmpty { return }
             var failure: DatabaseError?
             do throws(DatabaseError) {
@@ -197,36 +193,69 @@ final class SQLiteEngine: DatabaseEngine {
         return fdatasync(descriptor) == 0
     }
 
-    // MARK: Leading
+    // MARK: Lines
 
-    /// By a lock on a file beside the database's: the kernel takes it back from a dead process.
-    func lead(_ name: [UInt8]) async throws(DatabaseError) -> (any LeaderLease)? {
-        let path = self.path + ".reaper"
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
-            throw DatabaseError(.storage, "\(path): \(String(cString: strerror(errno)))")
+    private func perform<Result: Sendable>(
+        _ body: @escaping @Sendable (any SQLConnection) throws(DatabaseError) -> Result,
+        _ enqueue: (Job) -> Void
+    ) async throws(DatabaseError) -> Result {
+        let result: Swift.Result<Result, DatabaseError> = await withUnsafeContinuation { continuation in
+            let box = ResultBox<Result>()
+            enqueue(
+                Job(
+                    run: { connection throws(DatabaseError) in box.value = try body(connection) },
+                    finish: { error in
+                        if let value = box.value, error == nil {
+                            continuation.resume(returning: .success(value))
+                        } else {
+                            continuation.resume(returning: .failure(error ?? .isClosed))
+                        }
+                    }
+                )
+            )
         }
-        // One byte of the file for each keyspace: two keyspaces seldom meet, and then only lead in turn.
-        var lock = flock()
-        lock.l_type = Int16(F_WRLCK)
-        lock.l_whence = Int16(SEEK_SET)
-        lock.l_start = off_t(LeaderName.hash(name) & 0x3fff_ffff)
-        lock.l_len = 1
-        // A lock of the open file, not of the process: two stores in one process do not share it.
-        guard fcntl(descriptor, Self.setOpenFileLock, &lock) == 0 else {
-            Foundation.close(descriptor)
-            return nil
-        }
-        return FileLease(descriptor)
+        return try result.get()
     }
 
-    /// F_OFD_SETLK (fcntl(2)), which Glibc's module does not show.
-    private static let setOpenFileLock: Int32 = 37
+    /// - Parameters:
+    ///   - wantsThread: whether one more thread is to begin, by the line with the job in it.
+    ///   - start: what it does then, until its line is empty.
+    private func enqueue(
+        _ job: Job,
+        in line: any WritableKeyPath<State, Line> & Sendable,
+        wantsThread: (Line) -> Bool,
+        start: @escaping @Sendable () -> Void
+    ) {
+        enum Step { case refuse(DatabaseError), wait, start }
+        let step: Step = self.state.withLock { state in
+            if state.isClosed { return .refuse(.isClosed) }
+            guard state[keyPath: line].jobs.count < Self.maximumWaiting else { return .refuse(.isFull) }
+            state[keyPath: line].jobs.append(job)
+            guard wantsThread(state[keyPath: line]) else { return .wait }
+            state[keyPath: line].threads += 1
+            return .start
+        }
+        switch step {
+        case .refuse(let error): job.finish(error)
+        case .wait: break
+        case .start: self.threads.submit { _ in start() }
+        }
+    }
+
+    /// - Returns: what a thread is to do next; where there is nothing, the thread is gone from the line.
+    private func next(_ count: Int, of line: any WritableKeyPath<State, Line> & Sendable) -> [Job] {
+        self.state.withLock { state in
+            let jobs = Array(state[keyPath: line].jobs.prefix(count))
+            state[keyPath: line].jobs.removeFirst(jobs.count)
+            if jobs.isEmpty { state[keyPath: line].threads -= 1 }
+            return jobs
+        }
+    }
 
     func close() async {
         self.state.withLock { $0.isClosed = true }
-        // The last write has ended when a later one has its turn.
-        try? await self.pool.barrierWriteWithoutTransaction { _ in }
+        // Threads end when their lines are empty.
+        try? await self.threads.shutdownGracefully()
         try? self.pool.close()
     }
 }
@@ -239,33 +268,4 @@ private final class ResultBox<Value: Sendable>: @unchecked Sendable {
 extension DatabaseError {
     static let isClosed = DatabaseError(.closed, "the database has been closed")
     static let isFull = DatabaseError(.queueFull, "too much is waiting for the database")
-}
-
-/// Holds the lock for as long as its descriptor is open.
-private final class FileLease: LeaderLease {
-    private let descriptor: Mutex<Int32?>
-
-    init(_ descriptor: Int32) {
-        self.descriptor = Mutex(descriptor)
-    }
-
-    deinit { self.end() }
-
-    func isHeld() async -> Bool { self.descriptor.withLock { $0 != nil } }
-
-    func giveBack() async { self.end() }
-
-    private func end() {
-        self.descriptor.withLock { descriptor in
-            if let open = descriptor { Foundation.close(open) }
-            descriptor = nil
-        }
-    }
-}
-
-/// A name for databases whose locks have numbers: FNV-1a.
-enum LeaderName {
-    static func hash(_ name: [UInt8]) -> UInt64 {
-        name.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0100_0000_01b3 }
-    }
 }
