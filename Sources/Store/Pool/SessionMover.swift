@@ -20,7 +20,7 @@ final class SessionMover {
         self.pool = pool
         self.state = state
         self.logger = logger
-        self.pipeline = KeyPipeline(pool: pool, largestWindow: KeyPipeline.windowBesideRequests)
+        self.pipeline = KeyPipeline(pool: pool)
     }
 
     /// - Parameter keepOn: asked now and then whether to go on.

@@ -24,6 +24,8 @@ package final class ReplicaPool: @unchecked Sendable {
     private(set) var epoch: UInt64
     private let logger: Logger
     private var random: FastRandom
+    /// How many operations were begun for requests: what is done behind them makes room.
+    private(set) var requestOperations: UInt64 = 0
     /// Random per pool: with the version it names a write.
     private let writer: UInt64
     private var lastVersion: UInt64 = 0
@@ -277,8 +279,10 @@ package final class ReplicaPool: @unchecked Sendable {
         run.start(timeout: timeout)
     }
 
+    /// For a request.
     func perform(_ goal: ReplicaOperation.Goal, key: SessionKey, timeout: Duration) async -> ReplicaOutcome {
-        await withUnsafeContinuation { continuation in
+        self.requestOperations &+= 1
+        return await withUnsafeContinuation { continuation in
             self.perform(goal, key: key, timeout: timeout) { continuation.resume(returning: $0) }
         }
     }

@@ -10,17 +10,19 @@ final class KeyPipeline {
 
     private static let bytesUnderWay = 8_000_000.0
     private static let smallestWindow = 2
+    private static let largestWindow = 256
     /// So few that requests, which share the event loop with a gateway's own repairs, do not wait for them.
-    static let windowBesideRequests = 32
-    private let largestWindow: Int
+    private static let windowBesideRequests = 32
+    /// How many keys are done without one until requests are no longer expected.
+    private static let quietKeys = 2_000
+    private var requestOperations: UInt64
+    private var keysSinceRequest = 0
 
-    /// - Parameters:
-    ///   - pace: nil: as fast as it goes.
-    ///   - largestWindow: keys at once, at most.
-    init(pool: ReplicaPool, pace: RepairPace? = nil, largestWindow: Int = 256) {
+    /// - Parameter pace: nil: as fast as it goes.
+    init(pool: ReplicaPool, pace: RepairPace? = nil) {
         self.pool = pool
         self.pace = pace
-        self.largestWindow = largestWindow
+        self.requestOperations = pool.requestOperations
     }
 
     /// A copy was read: few keys are under way at once where copies are large.
@@ -30,7 +32,17 @@ final class KeyPipeline {
 
     private var window: Int {
         let copies = self.averageBytes * Double(max(self.pool.configuration.redundancy, 1))
-        return min(max(Int(Self.bytesUnderWay / max(copies, 1)), Self.smallestWindow), self.largestWindow)
+        let largest = self.keysSinceRequest < Self.quietKeys ? Self.windowBesideRequests : Self.largestWindow
+        return min(max(Int(Self.bytesUnderWay / max(copies, 1)), Self.smallestWindow), largest)
+    }
+
+    private func noteKey() {
+        if self.pool.requestOperations == self.requestOperations {
+            self.keysSinceRequest = min(self.keysSinceRequest + 1, Self.quietKeys)
+        } else {
+            self.requestOperations = self.pool.requestOperations
+            self.keysSinceRequest = 0
+        }
     }
 
     /// Returns when the work for all keys is done, or for those begun when the task is cancelled.
@@ -74,6 +86,7 @@ final class KeyPipeline {
             round.next += 1
             round.work(round.keys[round.next - 1]) {
                 round.running -= 1
+                self.noteKey()
                 self.advance(round)
             }
         }

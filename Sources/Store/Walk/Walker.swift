@@ -186,7 +186,7 @@ package struct Walker: Sendable {
     private func chooseAnew(_ walk: Walk, from source: Int, under lease: WalkLease) async -> Bool {
         let server = self.pool.servers[walk.server]
         let address = self.pool.servers[source].address
-        let pipeline = KeyPipeline(pool: self.pool, largestWindow: KeyPipeline.windowBesideRequests)
+        let pipeline = KeyPipeline(pool: self.pool)
         var configuration = MemcachedKeyDump.Configuration()
         configuration.batchSize = Self.batchSize
         do {
