@@ -30,6 +30,8 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     private string $state;
     private string $token;
     private string $latePath;
+    /** The session's next request waits until the gateway has heard the last of this one. */
+    private bool $hasTurn;
     /** What the session is called now, and what it is called once it has moved. */
     private string $id;
     private string $nextId;
@@ -66,19 +68,24 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     /** What the response's head says: the blob, or null; the control words, or null. */
     private ?string $headBlob = null;
     private ?string $headWords = null;
+    /** And whether it says that more may follow. */
+    private bool $mayFollow = false;
     private bool $isHeadSent = false;
     private bool $isWatchingHead = false;
+    /** The head has announced an answer that the next request waits for. */
+    private bool $isAwaited = false;
     /** The script and its shutdown functions are done. */
     private bool $isEnding = false;
     private bool $hasWarned = false;
 
-    private function __construct(string $state, string $id, string $nextId, string $token, string $late, ?string $encoded)
+    private function __construct(string $state, string $id, string $nextId, string $token, string $late, bool $hasTurn, ?string $encoded)
     {
         $this->state = $state;
         $this->id = $id;
         $this->nextId = $nextId;
         $this->token = $token;
         $this->latePath = $late;
+        $this->hasTurn = $hasTurn;
         $this->encoded = $encoded;
         $this->names = [$id => true];
     }
@@ -94,7 +101,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         }
         $state = $_SERVER['SESSION_STATE'] ?? null;
         if ($state === null) {
-            self::install(new self('absent', '', '', '', '', null));
+            self::install(new self('absent', '', '', '', '', false, null));
             return;
         }
         $encoded = $_SERVER['SESSION_DATA'] ?? null;
@@ -112,6 +119,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             $_SERVER['SESSION_NEXT_ID'] ?? '',
             $_SERVER['SESSION_TOKEN'] ?? '',
             $_SERVER['SESSION_LATE'] ?? '',
+            isset($_SERVER['SESSION_TURN']),
             $encoded
         );
         // Not for the application's dumps of its variables: who has the token can change the session.
@@ -121,6 +129,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             $_SERVER['SESSION_NEXT_ID'],
             $_SERVER['SESSION_TOKEN'],
             $_SERVER['SESSION_LATE'],
+            $_SERVER['SESSION_TURN'],
             $_SERVER['SESSION_VERSION'],
             $_SERVER['SESSION_DATA'],
             $_SERVER['SESSION_DATA_PARTS']
@@ -252,8 +261,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     public function open($path, $name): bool
     {
         if ($this->state === 'absent') {
-            trigger_error('session-gateway: this request did not come through the gateway (it has no SESSION_STATE), so '
-                . 'there is no session; check fastcgi_pass, or do not prepend this file', E_USER_WARNING);
+            $this->warnAboutAbsence();
             return false;
         }
         if (!$this->isWatchingHead) {
@@ -485,6 +493,20 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         return $error !== null && ($error['type'] & (E_ERROR | E_CORE_ERROR | E_COMPILE_ERROR)) !== 0;
     }
 
+    /** One clear error: what PHP itself says next, with every start, tells nobody more. */
+    private function warnAboutAbsence(): void
+    {
+        if (!$this->hasWarned) {
+            $this->hasWarned = true;
+            trigger_error('session-gateway: this request did not come through the gateway (it has no SESSION_STATE), so '
+                . 'there is no session; check fastcgi_pass, or do not prepend this file', E_USER_WARNING);
+        }
+        set_error_handler(static function (int $level, string $text): bool {
+            restore_error_handler();
+            return strpos($text, 'initialize storage module') !== false;
+        }, E_WARNING);
+    }
+
     private function warnAboutChosenId(): void
     {
         if (!$this->hasWarned) {
@@ -592,10 +614,11 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         $this->headBlob = $hasData ? $blob : null;
         // A line without a word says that more may come: a new session's browser needs its cookie now, and the gateway has
         // to wait for what is said after fastcgi_finish_request().
-        $mayFollow = $this->isOpen && $this->isAttached && !$this->isEnding && ($early !== null || $this->state === 'new');
-        if ($words !== '' || $mayFollow) {
+        $this->mayFollow = $this->isOpen && $this->isAttached && !$this->isEnding
+            && ($early !== null || $this->state === 'new');
+        if ($words !== '' || $this->mayFollow) {
             header(rtrim("Session-Control: $this->token $words"));
-            if ($words !== '' && $mayFollow) {
+            if ($words !== '' && $this->mayFollow) {
                 header("Session-Control: $this->token", false);
             }
             $this->headWords = $words;
@@ -625,6 +648,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             return;
         }
         $this->isHeadSent = true;
+        $this->isAwaited = $this->hasTurn && $this->mayFollow;
         if ($this->headBlob !== null) {
             $this->kept = $this->headBlob;
         }
@@ -669,8 +693,12 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         $this->isMoving = false;
         $this->isReplaced = false;
         if ($words === '' && $data === null) {
-            return;
+            if (!$this->isAwaited) {
+                return;
+            }
+            $words = 'readonly';
         }
+        $this->isAwaited = false;
         $this->kept = $this->blob;
         $lines = [];
         if ($words !== '') {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A php-fpm on a unix socket, as the user that runs the tests.
+/// A php-fpm on a unix socket, as the user that runs the tests: the one on PATH, or `SESSION_GATEWAY_PHP_FPM`.
 package final class PHPFPMProcess: Sendable {
     package let socketPath: String
     private let directory: TemporaryDirectory
@@ -55,7 +55,8 @@ package final class PHPFPMProcess: Sendable {
     package func start() async throws {
         let process = try ServerProcess(
             at: self.place,
-            Executable.find("php-fpm8.2", "php-fpm8.4", "php-fpm8.3", "php-fpm", package: "php8.2-fpm"),
+            ProcessInfo.processInfo.environment["SESSION_GATEWAY_PHP_FPM"]
+                ?? Executable.find("php-fpm8.2", "php-fpm8.4", "php-fpm8.3", "php-fpm", package: "php8.2-fpm"),
             ["--nodaemonize", "--allow-to-run-as-root", "--fpm-config", self.directory.path("php-fpm.conf")]
                 + self.settings.flatMap { ["-d", $0] },
             output: self.directory.path("output"),

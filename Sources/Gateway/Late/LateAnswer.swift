@@ -37,9 +37,10 @@ struct LateAnswer {
             if let error = self.error { throw error }
             let change = try self.answer.finish()
             if change == SessionChange() { return self.visit.outcome }
-            self.visit.hasLateAnswer = true
+            // A word that nothing more comes says nothing against what the head brings.
+            if !change.controls.contains(.readonly) { self.visit.hasLateAnswer = true }
             _ = await self.visit.apply(change, isAnnounced: false)
-            self.visit.hasAnswered = true
+            self.visit.lateAnswerCame()
             self.visit.site.logger.debug(
                 "a late answer about a session",
                 metadata: .of([.outcome: self.visit.outcome.rawValue])

@@ -110,6 +110,7 @@ struct RequestPath: Sendable {
 
     /// What the visitor gets instead of the backend's answer.
     func backendFailed(_ error: BackendError, visit: SessionVisit?, isHeadSent: Bool) async {
+        visit?.isAwaited = false
         let status: Int
         let text: String
         switch error.code {
@@ -177,7 +178,8 @@ struct RequestPath: Sendable {
                     token: visit.token,
                     version: version,
                     data: data,
-                    latePath: self.worker.lateSocket
+                    latePath: self.worker.lateSocket,
+                    isTurn: visit.hasTurn
                 )
             )
         case .modSession:

@@ -97,6 +97,7 @@ struct ResponseRelay {
                 return false
             }
             visit.isHeadSent = true
+            visit.isAwaited = answer.isOpenEnded && !visit.isSettled
             visit.hasAnswered =
                 !answer.isOpenEnded && (answer.change.data != nil || answer.change.controls.contains(.destroy))
             self.addCaching(to: &head, visit)

@@ -25,7 +25,6 @@ extension SessionVisit {
 
     private func carryOut(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
         if case .anonymous = self.state { return nil }
-        self.isAwaited = isAnnounced && change == SessionChange()
         if self.isReadOnly {
             if change != SessionChange() {
                 self.site.logger.notice("a change of a session by a path that is readonly was left out")

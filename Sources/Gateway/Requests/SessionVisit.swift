@@ -35,17 +35,20 @@ final class SessionVisit: @unchecked Sendable {
     var isHeadSent = false
     /// Whether the browser was given `id` though there is no session yet: a late answer was announced.
     var isAnnounced = false
-    /// Whether the backend has answered for good: nothing is waited for after the response.
+    /// Whether the backend has answered for good, in the response's head: what comes late is refused.
     var hasAnswered = false {
         didSet { if self.hasAnswered { self.endTurn() } }
     }
-    /// Whether the backend has said that it will answer later.
+    /// Whether the backend's head has said that it will answer later: until then the session's next request waits, at most
+    /// `late_timeout` after this one's end.
     var isAwaited = false
+    /// Whether a late answer has come, which may overtake a head that still lies in the backend's buffer: then none is awaited.
+    private(set) var isSettled = false
     /// Whatever the backend answers, the session stays as it is.
     private(set) var isReadOnly = false
     private var turn: SessionTurn?
     private let lateTimeout: TimeAmount
-    /// Whether a late answer has come. It may overtake a head that still lies in the backend's buffer.
+    /// Whether a late answer has changed the session: data of a head that it has overtaken are older.
     var hasLateAnswer = false
     var isApplying = false
     var waiting: [CheckedContinuation<Void, Never>] = []
@@ -159,16 +162,26 @@ final class SessionVisit: @unchecked Sendable {
         if case .live(let session) = self.state { session.payload.storageCapacity + 1_024 } else { 1_024 }
     }
 
+    /// Whether the session's next request waits for this one.
+    var hasTurn: Bool { self.turn != nil }
+
     /// The next request of the session may go on.
     func endTurn() {
         self.turn?.end()
         self.turn = nil
     }
 
+    /// The turn is over, but where the head is still to come: it may bring something, and ends with the request then.
+    func lateAnswerCame() {
+        self.isSettled = true
+        self.isAwaited = false
+        if self.isHeadSent { self.endTurn() }
+    }
+
     /// Behind the response: copies that are missing or grow old. The turn is over, but where an answer was announced and
     /// has not come: then it is over with that, or when it comes too late.
     func end() {
-        if self.isAwaited, !self.hasAnswered, self.turn != nil {
+        if self.isAwaited, self.hasTurn {
             self.store.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: self.lateTimeout) {
                 self.endTurn()
             }

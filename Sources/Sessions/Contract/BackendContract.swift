@@ -22,6 +22,8 @@ package enum BackendContract {
         package var data: ByteBuffer
         /// Path of the gateway's socket for late answers.
         package var latePath: String?
+        /// Whether the session's next request waits until this one's backend is done with it.
+        package var isTurn: Bool
 
         package init(
             state: State,
@@ -30,7 +32,8 @@ package enum BackendContract {
             token: RequestToken? = nil,
             version: UInt64? = nil,
             data: ByteBuffer = ByteBuffer(),
-            latePath: String? = nil
+            latePath: String? = nil,
+            isTurn: Bool = false
         ) {
             self.state = state
             self.id = id
@@ -39,6 +42,7 @@ package enum BackendContract {
             self.version = version
             self.data = data
             self.latePath = latePath
+            self.isTurn = isTurn
         }
     }
 
@@ -59,7 +63,7 @@ package enum BackendContract {
         return Self.names.contains { rest.elementsEqual($0.utf8) } || rest.starts(with: "DATA_".utf8)
     }
 
-    private static let names = ["ID", "STATE", "DATA", "NEXT_ID", "TOKEN", "LATE", "VERSION"]
+    private static let names = ["ID", "STATE", "DATA", "NEXT_ID", "TOKEN", "LATE", "VERSION", "TURN"]
 
     /// Calls the body for every parameter of the offer. The values are views of one buffer that is made for the call.
     package static func forEachParameter(
@@ -82,6 +86,7 @@ package enum BackendContract {
         if let token = offer.token { try pass("SESSION_TOKEN") { token.write(to: &$0) } }
         if let version = offer.version { try pass("SESSION_VERSION") { $0.writeString(String(version)) } }
         if let path = offer.latePath { try pass("SESSION_LATE") { $0.writeString(path) } }
+        if offer.isTurn { try pass("SESSION_TURN") { $0.writeString("1") } }
 
         guard dataLength > 0 else { return }
         scratch.clear()

@@ -138,12 +138,14 @@ extension PHPAdapterTests {
                 """
                 <?php
                 set_error_handler(function ($level, $text) { echo "$text\\n"; return true; });
-                if (isset($_GET['start'])) var_dump(session_start()); else echo 'no session, no error';
+                if (isset($_GET['start'])) var_dump(session_start(), session_start()); else echo 'no session, no error';
                 """
             )
             let response = try await stranger.get("/past-the-gateway/page.php?start")
-            #expect(response.text.contains("this request did not come through the gateway"))
-            #expect(response.text.hasSuffix("bool(false)\n"))
+            let lines = response.text.split(separator: "\n")
+            #expect(lines.first?.contains("this request did not come through the gateway") == true)
+            // One error, not one more from PHP itself.
+            #expect(lines.dropFirst() == ["bool(false)", "bool(false)"])
             #expect(stranger.jar.header == nil)
             #expect(try await stranger.get("/past-the-gateway/page.php").text == "no session, no error")
         }

@@ -15,11 +15,12 @@ import Testing
                 "configured": .init(settings: ["auto_prepend_file={adapters}/php/session-gateway.php"]),
                 "prepending": .init(settings: ["auto_prepend_file={pages}/prepended.php", "user_ini.cache_ttl=0"]),
                 "progress": .init(lines: "php_admin_value[session.upload_progress.enabled] = 1"),
+                "turns": .init(children: 3),
                 "piped": .init(lines: "php_admin_value[disable_functions] = stream_socket_client"),
             ],
             stores: [
                 "default", "scenarios", "unbuffered", "automatic", "locked", "configured", "prepending", "piped",
-                "named",
+                "named", "turns",
             ],
             nginx: { parts in
                 """
@@ -88,6 +89,12 @@ import Testing
                 \(parts.store)
                 \(parts.adapter)
                 \(parts.php("progress"))
+              turns:
+                \(parts.store)
+                concurrency: serialize
+                lock_timeout: 20s
+                \(parts.adapter)
+                \(parts.php("turns", connections: 3))
               away:
                 servers: ["127.0.0.1:9"]
                 redundancy: 1

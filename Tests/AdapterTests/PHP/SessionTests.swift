@@ -125,6 +125,22 @@ extension PHPAdapterTests {
             #expect(try await visitor.session() == #"{"b":2}"#)
         }
 
+        /// PHP's own handlers empty the session then.
+        @Test func whatCannotBeSerialisedLeavesTheSessionAsItWas() async throws {
+            var visitor = try Visitor()
+            _ = try await visitor.run("session_start(); $_SESSION['a'] = 1;")
+            let closure = "$_SESSION['a'] = 2; $_SESSION['f'] = function () {};"
+            let told = try await visitor.run(
+                """
+                session_start(); \(closure)
+                try { session_write_close(); } catch (Exception $exception) { echo $exception->getMessage(); }
+                """
+            )
+            #expect(told.text == "Serialization of 'Closure' is not allowed")
+            _ = try await visitor.run("session_start(); \(closure)")
+            #expect(try await visitor.session() == #"{"a":1}"#)
+        }
+
         @Test func anIgnoredPathHasASessionThatIsNotKept() async throws {
             var visitor = try Visitor()
             try visitor.stack.write(

@@ -517,5 +517,78 @@ return [
         session_start();
         session_destroy();
     }),
+    'its own handler by functions' => array_fill(0, 2, static function (): void {
+        $open = static function (string $path, string $name): bool { say("open $name"); return true; };
+        $close = static function (): bool { say('close'); return true; };
+        $read = static function (string $id): string { say('read'); return 'mine|i:1;'; };
+        $write = static function (string $id, string $data): bool { say("write $data"); return true; };
+        $destroy = static function (string $id): bool { say('destroy'); return true; };
+        session_set_save_handler($open, $close, $read, $write, $destroy, static function (int $age): int { return 0; });
+        session_start();
+        $_SESSION['mine']++;
+        session_write_close();
+    }),
+    'a handler that extends PHP\'s own' => array_fill(0, 3, static function (): void {
+        session_save_path(sys_get_temp_dir());
+        session_set_save_handler(new class extends SessionHandler {
+            public function read($id): string { return strrev((string) parent::read($id)); }
+            public function write($id, $data): bool { return parent::write($id, strrev($data)); }
+        }, true);
+        session_start();
+        say($_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1);
+    }),
+    'read and closed, then started to write' => [
+        static function (): void { session_start(); $_SESSION['a'] = 1; },
+        static function (): void {
+            session_start(['read_and_close' => true]);
+            say($_SESSION, session_reset(), session_abort());
+            $_SESSION['a'] = 'lost';
+            say(session_start(), $_SESSION);
+            $_SESSION['a']++;
+            session_abort();
+            session_start();
+            $_SESSION['b'] = 2;
+        },
+        $show,
+    ],
+    'PHP\'s own shutdown function' => [
+        static function (): void {
+            session_start();
+            session_register_shutdown();
+            register_shutdown_function(static function (): void { say(session_status()); });
+            $_SESSION['a'] = 1;
+        },
+        $show,
+    ],
+    'an object of a class that is not there' => [
+        static function (): void {
+            session_start();
+            eval('class Plugin { public $name = "p"; }');
+            $_SESSION['plugin'] = new Plugin();
+        },
+        static function (): void {
+            session_start();
+            say(get_class($_SESSION['plugin']));
+            $_SESSION['a'] = 1;
+        },
+        static function (): void {
+            eval('class Plugin { public $name; }');
+            session_start();
+            say(get_class($_SESSION['plugin']), $_SESSION['plugin']->name, $_SESSION['a']);
+        },
+    ],
+    'objects of PHP\'s own' => [
+        static function (): void {
+            session_start();
+            $_SESSION['when'] = new DateTimeImmutable('2020-02-29 12:00', new DateTimeZone('Europe/Vienna'));
+            $_SESSION['list'] = new ArrayObject(['a' => new SplObjectStorage()]);
+        },
+        static function (): void {
+            session_start();
+            say($_SESSION['when']->format('c e'), count($_SESSION['list']), get_class($_SESSION['list']['a']));
+            $_SESSION['list']['b'] = 2;
+        },
+        static function (): void { session_start(); say(count($_SESSION['list'])); },
+    ],
     'a garbage collection' => [static function (): void { session_start(); say(is_int(session_gc())); }],
 ];
