@@ -140,7 +140,19 @@ struct SimulatedServer {
         self.items[session]?.value = value
     }
 
+    /// Its clock ticks in seconds, as memcached's: a lifetime that is read and written within a tick stays as it is.
+    private func tick(at time: EventQueue.Time) -> EventQueue.Time {
+        let clock = time + self.clockLead
+        let rest = clock % 1_000_000
+        return clock - (rest < 0 ? rest + 1_000_000 : rest)
+    }
+
     private func expiry(_ seconds: Int, at time: EventQueue.Time) -> EventQueue.Time {
-        time + self.clockLead + max(seconds, 1) * 1_000_000
+        self.tick(at: time) + max(seconds, 1) * 1_000_000
+    }
+
+    /// What `t` says of an item that is there.
+    func secondsToLive(_ item: Item, at time: EventQueue.Time) -> Int {
+        (item.expires - self.tick(at: time)) / 1_000_000
     }
 }

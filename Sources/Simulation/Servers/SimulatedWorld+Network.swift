@@ -113,7 +113,7 @@ extension SimulatedWorld {
             if touch { self.touch(message, seconds: self.weather.idleSeconds) }
             let token = ReplicaToken(value: item.token, connection: connection)
             guard let copy = self.decoded(item.value, session) else { return .corrupt(token) }
-            let left = (item.expires - self.now - self.servers[server].clockLead) / 1_000_000
+            let left = self.servers[server].secondsToLive(item, at: self.now)
             return .copy(copy, token, secondsToLive: left)
         case .write(let copy, let condition, let lifetime):
             guard self.mayWrite(condition, over: item, promiseOnly: copy.isPromisedElsewhere) else { return .refused }
