@@ -58,7 +58,8 @@ let package = Package(
         library(
             "Gateway",
             [
-                "Responder", "Backends", "Store", "Database", "Configuration", "Sessions", "Memcached", "CGI",
+                "Responder", "Backends", "Store", "Adoption", "Database", "Configuration", "Sessions", "Memcached",
+                "CGI",
                 nioCore, nioPosix, logging, deque, lifecycle, signals,
             ]
         ),
@@ -78,6 +79,11 @@ let package = Package(
         library("Database", ["Sessions", "CPostgreSQL", "CMariaDB", grdb, sqlite, nioCore, nioPosix, deque]),
         .systemLibrary(name: "CPostgreSQL", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CMariaDB", pkgConfig: "libmariadb", providers: [.apt(["libmariadb-dev"])]),
+
+        // The stores that applications kept their sessions in before.
+        library("Adoption", ["Sessions", "Memcached", "CRedis", "CZlib", nioCore, nioPosix, logging]),
+        .systemLibrary(name: "CRedis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // Values, no I/O.
         library("Sessions", [nioCore, crypto]),
@@ -130,6 +136,7 @@ let package = Package(
                 "Memcached", "GatewayTesting", nioCore, nioPosix, nioEmbedded, nioTestUtilities, logging, deque,
             ]
         ),
+        tests("AdoptionTests", ["Adoption", "Sessions", "Memcached", "GatewayTesting", "CZlib", nioCore]),
         tests("DatabaseTests", ["Database", "Sessions", "GatewayTesting", nioCore]),
         tests(
             "StoreTests",

@@ -64,6 +64,10 @@ package enum ConfigurationFile {
                 let origin = reader.origin("sites.\(site.name).previous_servers")
                 reader.plainError("previous_servers: \(problem)", at: origin)
             }
+            for (key, servers) in [("memcache", site.adoption?.memcache), ("memcached", site.adoption?.memcached)] {
+                guard case .savePath(let text) = servers, let problem = savePathProblem(text) else { continue }
+                reader.plainError("\(key): \(problem)", at: reader.origin("sites.\(site.name).adopt.\(key)"))
+            }
         }
         for index in configuration.sites.indices {
             configuration.sites[index].stateDirectory = configuration.stateDirectory

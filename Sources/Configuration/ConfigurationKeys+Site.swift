@@ -94,8 +94,8 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             \.unknownIDs,
             .integer(1...1_000_000),
             """
-            Ids unknown to memcached that one client address may have looked up in the database in a second; further \
-            ones get 503.
+            Ids unknown to memcached that one client address may have looked up in the database, or in the store of \
+            `adopt`, in a second; further ones get 503.
             """
         ),
         .init(
@@ -244,6 +244,16 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             """
         ),
         .init("cookie", \.cookie, .section(), fallback: "see below", "The session's cookie."),
+        .init(
+            "adopt",
+            \.adoption,
+            ConfigurationForm<GatewayConfiguration.Adoption>.section().optional,
+            fallback: "none",
+            """
+            The store in which PHP kept the application's sessions until now: visitors who have one there keep it, with \
+            its id. docs/adoption.md says how to move in.
+            """
+        ),
         .init("backend", \.backend, .backend, isRequired: true, "What runs the scripts: `fastcgi` or `cgi`."),
     ]
 }
@@ -253,7 +263,7 @@ extension GatewayConfiguration.Site {
     static let sharedKeys: Set<String> = [
         "servers", "previous_servers", "database", "redundancy", "ring", "prefix", "secret", "id_secrets",
         "unknown_ids", "idle_lifetime", "absolute_lifetime", "max_item_age", "max_size", "connect_timeout",
-        "operation_timeout", "load_timeout", "queue_length", "when_degraded", "when_unavailable", "cookie",
+        "operation_timeout", "load_timeout", "queue_length", "when_degraded", "when_unavailable", "cookie", "adopt",
     ]
 
     /// What `sharedKeys` say, as in another site.
@@ -278,6 +288,7 @@ extension GatewayConfiguration.Site {
         self.whenDegraded = other.whenDegraded
         self.whenUnavailable = other.whenUnavailable
         self.cookie = other.cookie
+        self.adoption = other.adoption
     }
 
     /// The keys that are written in this site.

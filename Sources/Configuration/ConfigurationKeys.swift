@@ -36,6 +36,11 @@ enum ConfigurationKeys {
         ),
         section("sites.NAME.cookie", "", GatewayConfiguration.Cookie.self),
         section(
+            "sites.NAME.adopt",
+            "With one of `memcache`, `memcached`, `files` and `redis`.",
+            GatewayConfiguration.Adoption.self
+        ),
+        section(
             "sites.NAME.backend with fastcgi",
             "php-fpm or any FastCGI application.",
             GatewayConfiguration.FastCGI.self

@@ -11,6 +11,7 @@ struct ConfigurationRules {
                 rules.checkTimes(site, path, &reader)
                 rules.checkServers(site, path, &reader)
                 rules.checkCookie(site.cookie, path + ".cookie", &reader)
+                Self.checkAdoption(site, path, &reader)
             }
             rules.checkBackend(site, path + ".backend", &reader)
             rules.checkAdapter(site, path, &reader)

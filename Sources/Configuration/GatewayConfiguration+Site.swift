@@ -47,6 +47,8 @@ extension GatewayConfiguration {
         package var adapterFile = "/usr/share/session-gateway/php/session-gateway.php"
         package var passesXAccel = false
         package var cookie = Cookie()
+        /// Nil: no sessions are taken over from another store.
+        package var adoption: Adoption?
         package var backend: Backend = .fastCGI(FastCGI())
         /// The whole configuration's; nil where there is none.
         package var stateDirectory: String?

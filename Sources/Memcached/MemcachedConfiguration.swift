@@ -13,6 +13,9 @@ package struct MemcachedConfiguration: Sendable {
     package var maximumBytesInFlight = 64 << 20
     /// The longest value that is accepted from a server; a longer one closes the connection.
     package var maximumValueLength = 32 << 20
+    /// Whether the server is another program's, and is only read: then it may be any that knows meta commands (1.6), and
+    /// may run without CAS.
+    package var isReadOnly = false
     package var reconnect = ServerHealth.Policy()
 
     package init() {}

@@ -109,7 +109,7 @@ package final class MemcachedServer: @unchecked Sendable {
                 completion(.failure(MemcachedError(.valueTooLarge)), nil)
                 return
             }
-        case .get, .delete, .noop, .version, .settings, .statistics:
+        case .get, .fetch, .delete, .noop, .version, .settings, .statistics:
             break
         }
         handler.submit(command, completion: completion)
@@ -184,14 +184,14 @@ package final class MemcachedServer: @unchecked Sendable {
     private func greet(_ handler: MemcachedConnectionHandler) {
         handler.submit(.version) { result, _ in
             guard case .success(.version(let text)) = result else { return handler.closeUnlessAnswered(result) }
-            guard MemcachedServer.isRecentEnough(text) else {
+            guard self.configuration.isReadOnly || MemcachedServer.isRecentEnough(text) else {
                 return handler.close(MemcachedError(.unusableServer, "memcached is older than 1.6.18"))
             }
             self.version = text
         }
         handler.submit(.settings) { result, _ in
             guard case .success(.settings(let settings)) = result else { return handler.closeUnlessAnswered(result) }
-            guard settings.casEnabled else {
+            guard settings.casEnabled || self.configuration.isReadOnly else {
                 return handler.close(MemcachedError(.unusableServer, "memcached runs without CAS (-C)"))
             }
             self.settings = settings

@@ -51,7 +51,7 @@ package enum SessionDestroyOutcome: Sendable {
 /// All calls on the event loop of the pool, which is why it may be passed between tasks of that loop (`@unchecked Sendable`).
 package final class SessionStore: SessionStorage, @unchecked Sendable {
     package let pool: ReplicaPool
-    private let configuration: StoreConfiguration
+    let configuration: StoreConfiguration
     private let counters: StoreCounters
     private let logger: Logger
 

@@ -25,6 +25,8 @@ package struct StoreConfiguration: Sendable {
     package var absoluteLifetime: Duration
     /// No copy lives longer than this without being written anew.
     package var maximumItemAge: Duration = .seconds(23 * 3_600)
+    /// No tombstone goes before: until then its session could be taken over from another store again.
+    package var tombstonesUntil: SessionRecord.Timestamp = 0
     /// Of one whole load, save, create or destroy.
     package var loadTimeout: Duration = .milliseconds(250)
     /// Whether what fewer servers than `redundancy` know is served, marked as degraded.

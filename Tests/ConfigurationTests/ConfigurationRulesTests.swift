@@ -255,6 +255,7 @@ import Testing
         other.whenDegraded = .refuse
         other.whenUnavailable = .anonymous
         other.cookie.lifetime = .seconds(9)
+        other.adoption = .init()
         var site = GatewayConfiguration.Site()
         site.takeSharedValues(from: other)
         for key in GatewayConfiguration.Site.keys where GatewayConfiguration.Site.sharedKeys.contains(key.name) {

@@ -16,6 +16,8 @@ package struct SessionRow: Sendable, Equatable {
     package var newest: UInt64
     /// How many saves the row stands for, for the session's log line. Written, it is added to what is there.
     package var saves: UInt64
+    /// Written with a tombstone: it stays until then, however long the session could have lived. Not kept by itself.
+    package var keptUntil: SessionRecord.Timestamp = 0
 
     package init(
         key: SessionKey,

@@ -238,14 +238,17 @@ struct SessionStatements {
     /// The absolute expiry of a row that is there is known better than by who destroys it.
     private func bury(_ row: SessionRow) throws(DatabaseError) -> Bool {
         let version = SQLValue(clamping: row.record.identity.version)
+        let keptUntil = SQLValue(clamping: row.keptUntil)
         return try self.connection.execute(
             """
             UPDATE session_gateway_sessions SET tombstone = 1, version = CASE WHEN version > ? THEN version ELSE ? END, \
-            writer = ?, written = ?, expires = deadline, due = ?, synced = ?, payload = ? WHERE session_key = ?
+            writer = ?, written = ?, deadline = CASE WHEN deadline > ? THEN deadline ELSE ? END, \
+            expires = CASE WHEN deadline > ? THEN deadline ELSE ? END, due = ?, synced = ?, payload = ? WHERE session_key = ?
             """,
             [
                 version, version, SQLValue(pattern: row.record.identity.writer), SQLValue(clamping: row.record.written),
-                SQLValue(clamping: row.due), SQLValue(clamping: row.synced), .bytes(ByteBuffer()),
+                keptUntil, keptUntil, keptUntil, keptUntil, SQLValue(clamping: row.due), SQLValue(clamping: row.synced),
+                .bytes(ByteBuffer()),
                 SQLValue(row.key.bytes),
             ]
         ) > 0

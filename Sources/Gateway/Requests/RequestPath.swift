@@ -13,6 +13,8 @@ struct RequestPath: Sendable {
     let worker: Worker
     let site: Site
     let store: any SessionStorage
+    /// Nil where no sessions are taken over from another store.
+    let adoption: SessionAdoption?
 
     func run() async {
         var parameters = self.request.parameters
@@ -30,12 +32,23 @@ struct RequestPath: Sendable {
             return
         }
         let visit: SessionVisit
-        switch await SessionVisit.begin(&parameters, site: self.site, store: self.store, worker: self.worker) {
+        switch await SessionVisit.begin(
+            &parameters,
+            site: self.site,
+            store: self.store,
+            adoption: self.adoption,
+            worker: self.worker
+        ) {
         case .visit(let begun):
             visit = begun
         case .unavailable:
             self.log(.warning, "the session store cannot be reached", status: 503, outcome: .unavailable)
             let text = "The session store cannot be reached. Please try again."
+            await GatewayResponse.error(503, text, outcome: .unavailable).send(to: self.request)
+            return
+        case .oldStore(let text):
+            self.log(.warning, "a session could not be taken over", status: 503, outcome: .unavailable, error: text)
+            let text = "The session cannot be taken over at the moment. Please try again."
             await GatewayResponse.error(503, text, outcome: .unavailable).send(to: self.request)
             return
         case .busy:

@@ -86,6 +86,8 @@ final class SessionVisit: @unchecked Sendable {
         case visit(SessionVisit)
         /// The store cannot be asked, and the site wants an error then.
         case unavailable
+        /// The id may be one of the store that the application used before, which does not say, or not yet.
+        case oldStore(String)
         /// Too many requests of this session wait for their turn, or it did not come in time.
         case busy
     }
@@ -96,6 +98,7 @@ final class SessionVisit: @unchecked Sendable {
         _ parameters: inout Parameters,
         site: Site,
         store: any SessionStorage,
+        adoption: SessionAdoption?,
         worker: Worker
     ) async -> Beginning {
         let isReadOnly = site.isReadOnly(parameters.path)
@@ -105,7 +108,11 @@ final class SessionVisit: @unchecked Sendable {
         var loaded: (id: SessionID, key: SessionKey, session: StoredSession)?
         var isUnavailable = false
         // One that nobody could have been given costs no store anything.
-        if case .accepted(let id) = reading.session, site.ids.admits(id) {
+        if case .accepted(let id) = reading.session, site.ids.admits(id) || adoption != nil && id.mayBePHP {
+            // Nobody signed PHP's: how many a client may try is limited.
+            if let adoption, !site.ids.admits(id), !adoption.site.admits(parameters.bytes("REMOTE_ADDR")) {
+                return .oldStore("too many unknown ids from one address")
+            }
             let key = store.key(for: id)
             if let turns = site.turns, !isReadOnly {
                 turn = await turns.take(key, in: store, on: worker.eventLoop)
@@ -115,7 +122,22 @@ final class SessionVisit: @unchecked Sendable {
             case .live(let session):
                 loaded = (id, key, session)
             case .none:
-                break
+                guard let adoption else { break }
+                switch await adoption.adopt(id, key: key, store: store, client: parameters.bytes("REMOTE_ADDR")) {
+                case .live(let session):
+                    loaded = (id, key, session)
+                case .none:
+                    break
+                case .locked:
+                    turn?.end()
+                    return .oldStore("the application has locked it")
+                case .limited:
+                    turn?.end()
+                    return .oldStore("too many unknown ids from one address")
+                case .unavailable:
+                    turn?.end()
+                    return .oldStore("a store does not answer")
+                }
             case .unavailable:
                 guard site.configuration.whenUnavailable == .anonymous else {
                     turn?.end()

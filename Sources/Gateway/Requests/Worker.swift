@@ -131,7 +131,8 @@ final class Worker: @unchecked Sendable {
             request: request,
             worker: self,
             site: generation.shared.sites[index],
-            store: generation.stores[index]
+            store: generation.stores[index],
+            adoption: generation.adoptions[index]
         )
         await path.run()
     }

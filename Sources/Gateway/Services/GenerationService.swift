@@ -184,6 +184,11 @@ private final class Companions: Sendable {
         await withTaskExecutorPreference(worker.executor) {
             await withDiscardingTaskGroup { group in
                 let generation = worker.generation
+                for (name, adoption) in generation.shared.adoptions {
+                    var logger = generation.shared.logger
+                    logger[.site] = name
+                    group.addTask { [logger] in await adoption.report(logger) }
+                }
                 generation.shared.accompanyDatabases(in: &group, stores: generation.ownStores)
                 for (site, store) in generation.ownStores {
                     group.addTask { await Walker(pool: store.pool, logger: site.logger).run() }

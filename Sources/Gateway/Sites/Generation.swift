@@ -12,6 +12,8 @@ final class Generation: Sendable {
     let table: SiteTable
     let logger: Logger
     let databases: SiteDatabases
+    /// By the name of the site that the sessions belong to.
+    let adoptions: [String: SiteAdoption]
 
     init(_ configuration: GatewayConfiguration, logger: Logger) throws(GatewayError) {
         self.configuration = configuration
@@ -27,6 +29,14 @@ final class Generation: Sendable {
                 turns[site.storeName] = SessionTurns(maximumWaiting: site.maximumWaiting, timeout: site.lockTimeout)
             }
         }
+        // And they take over from one store.
+        var adoptions: [String: SiteAdoption] = [:]
+        for site in configuration.sites where adoptions[site.storeName] == nil {
+            var siteLogger = logger
+            siteLogger[.site] = site.storeName
+            adoptions[site.storeName] = try SiteAdoption.make(site, logger: siteLogger)
+        }
+        self.adoptions = adoptions
         for site in configuration.sites {
             var siteLogger = logger
             siteLogger[.site] = site.name
@@ -36,6 +46,7 @@ final class Generation: Sendable {
                     backend: try BackendFactory.backend(of: site, logger: siteLogger),
                     tier: try databases.tier(of: site),
                     turns: site.concurrency == .serialize ? turns[site.storeName] : nil,
+                    adoption: adoptions[site.storeName],
                     logger: logger
                 )
             )
@@ -68,6 +79,10 @@ final class LoopGeneration: @unchecked Sendable {
     /// Those in memcached, each once, with the site that it is named after: sites may share their sessions
     /// (`sessions_of`).
     let ownStores: [(site: Site, store: SessionStore)]
+    /// By site.
+    let adoptions: [SessionAdoption?]
+    /// Each once.
+    private let ownAdoptions: [SessionAdoption]
     private var requests = 0
     private var isRetired = false
     private let drained: EventLoopPromise<Void>
@@ -98,6 +113,18 @@ final class LoopGeneration: @unchecked Sendable {
             return site.storage(over: store)
         }
         self.ownStores = ownStores
+        var adoptions: [ObjectIdentifier: SessionAdoption] = [:]
+        self.adoptions = shared.sites.map { site in
+            guard let adoption = site.adoption else { return nil }
+            if let known = adoptions[ObjectIdentifier(adoption)] { return known }
+            guard let source = adoption.source(on: eventLoop) else {
+                preconditionFailure("the configuration's check lets no other rings through")
+            }
+            let made = SessionAdoption(adoption, source: source, logger: site.logger)
+            adoptions[ObjectIdentifier(adoption)] = made
+            return made
+        }
+        self.ownAdoptions = Array(adoptions.values)
     }
 
     func start() {
@@ -105,12 +132,13 @@ final class LoopGeneration: @unchecked Sendable {
         for (_, store) in self.ownStores {
             store.pool.start()
         }
+        for adoption in self.ownAdoptions { adoption.start() }
     }
 
     /// Whether every site's store can answer.
     var isReady: Bool {
         self.eventLoop.assertInEventLoop()
-        return self.ownStores.allSatisfy { $0.store.pool.isReady }
+        return self.ownStores.allSatisfy { $0.store.pool.isReady } && self.ownAdoptions.allSatisfy(\.isReady)
     }
 
     func requestStarted() {
@@ -130,7 +158,11 @@ final class LoopGeneration: @unchecked Sendable {
         self.isRetired = true
         self.completeIfDrained()
         return self.drained.futureResult.flatMap {
-            EventLoopFuture.andAllComplete(self.ownStores.map { $0.store.pool.close() }, on: self.eventLoop)
+            EventLoopFuture.andAllComplete(
+                self.ownStores.map { $0.store.pool.close() }
+                    + self.ownAdoptions.map { $0.close(on: self.eventLoop) },
+                on: self.eventLoop
+            )
         }
     }
 

@@ -18,6 +18,8 @@ final class Site: Sendable {
     let counters = StoreCounters()
     let cookies: SiteCookies
     let ids: SessionIDMint
+    /// Nil where no sessions are taken over from another store.
+    let adoption: SiteAdoption?
     /// Nil where requests of one session do not wait for each other.
     let turns: SessionTurns?
     /// What php-fpm is told with every request, for a site with PHP's adapter.
@@ -37,6 +39,7 @@ final class Site: Sendable {
         backend: any Backend,
         tier: SiteTier?,
         turns: SessionTurns?,
+        adoption: SiteAdoption?,
         logger: Logger
     ) throws(GatewayError) {
         self.configuration = configuration
@@ -49,7 +52,8 @@ final class Site: Sendable {
         self.logger = logger
         self.store = try StoreConfiguration.make(configuration)
         self.ids = SessionIDMint(secrets: configuration.idSecrets.map(\.text))
-        let settings = try CookieSettings(configuration.cookie)
+        var settings = try CookieSettings(configuration.cookie)
+        settings.acceptsPHPIDs = configuration.adoption != nil
         do {
             self.cookies = try SiteCookies(settings)
         } catch {
@@ -58,6 +62,7 @@ final class Site: Sendable {
         self.ignored = try PathPattern.optional(configuration.ignore, "ignore", site: configuration.name)
         self.readOnly = try PathPattern.optional(configuration.readOnly, "readonly", site: configuration.name)
         self.turns = turns
+        self.adoption = adoption
     }
 
     /// The path is made only where there is something to match it against.

@@ -23,6 +23,7 @@ extension StoreConfiguration {
         store.secret = site.secret?.text
         store.maximumItemAge = site.maximumItemAge
         store.loadTimeout = site.loadTimeout
+        store.tombstonesUntil = site.tombstonesUntil
         store.servesDegraded = site.whenDegraded == .serve
         let previous = try Self.servers(of: site.previousServers, site.name, ring: ring)
         if !previous.isEmpty {
@@ -35,7 +36,11 @@ extension StoreConfiguration {
         if let directory = site.stateDirectory {
             store.memory = PoolMemory(
                 path: "\(directory)/pool-\(site.storeName)-\(keyspace.fingerprint)",
-                longestLife: max(site.absoluteLifetime, .seconds(86_400))
+                longestLife: max(
+                    site.absoluteLifetime,
+                    .seconds(86_400),
+                    .milliseconds(Int64(clamping: site.tombstonesUntil) - Int64(clamping: StoreClock.now))
+                )
             )
         }
         store.memcached.connectTimeout = site.connectTimeout
@@ -52,7 +57,7 @@ extension StoreConfiguration {
         try self.servers(of: site.servers, site.name, ring: ring)
     }
 
-    private static func servers(
+    static func servers(
         of servers: GatewayConfiguration.Servers,
         _ site: String,
         ring: RingKind
@@ -98,6 +103,11 @@ extension RingServer {
             self.init(host: isPECL ? "unix://\(path)" : path, port: 0, weight: server.weight)
         }
     }
+}
+
+extension GatewayConfiguration.Site {
+    /// Until then sessions that have ended could be taken over from another store again; 0 where there is none.
+    var tombstonesUntil: SessionRecord.Timestamp { self.adoption?.until?.milliseconds ?? 0 }
 }
 
 extension SessionKeyspace {

@@ -95,6 +95,7 @@ final class SiteDatabases: Sendable {
         configuration.reapInterval = site.database.reapInterval
         configuration.reapAfter = site.database.reapAfter
         configuration.unknownIDs = site.unknownIDs
+        configuration.tombstonesUntil = site.tombstonesUntil
         configuration.migrates = site.database.migrate == .auto
         let database = try self.database(of: site)
         var siteLogger = self.logger

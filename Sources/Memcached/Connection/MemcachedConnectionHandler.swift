@@ -214,6 +214,7 @@ extension MemcachedCommand {
     fileprivate var expectation: MemcachedPipeline<MemcachedConnectionHandler.Completion>.Expectation {
         switch self {
         case .get: .value
+        case .fetch: .foreignValue
         case .add, .compareAndSet: .storage
         case .delete: .deletion
         case .noop: .noop
@@ -226,7 +227,7 @@ extension MemcachedCommand {
     fileprivate var value: MemcachedValue? {
         switch self {
         case .add(_, let value, _), .compareAndSet(_, let value, _, _): value
-        case .get, .delete, .noop, .version, .settings, .statistics: nil
+        case .get, .fetch, .delete, .noop, .version, .settings, .statistics: nil
         }
     }
 }

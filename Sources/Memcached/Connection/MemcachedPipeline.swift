@@ -9,6 +9,8 @@ struct MemcachedPipeline<Waiter> {
     enum Expectation: Sendable {
         /// `VA` or `EN`
         case value
+        /// `VA` or `EN`, with another program's flags
+        case foreignValue
         /// `HD`, `NS`, `EX` or `NF`
         case storage
         /// `HD`, `EX` or `NF`
@@ -166,7 +168,10 @@ struct MemcachedPipeline<Waiter> {
             guard flags.opaque == entry.opaque, let token = flags.token, let seconds = flags.secondsToLive
             else { return nil }
             return .hit(value: value, token: token, secondsToLive: seconds < 0 ? nil : Int(seconds))
-        case (.miss(let flags), .value):
+        case (.value(let value, let flags), .foreignValue):
+            guard flags.opaque == entry.opaque, let clientFlags = flags.clientFlags else { return nil }
+            return .fetched(value: value, flags: clientFlags)
+        case (.miss(let flags), .value), (.miss(let flags), .foreignValue):
             return flags.opaque == entry.opaque ? .miss : nil
         case (.stored(let flags), .storage):
             guard flags.opaque == entry.opaque, let token = flags.token else { return nil }

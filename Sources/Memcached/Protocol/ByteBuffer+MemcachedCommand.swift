@@ -39,6 +39,11 @@ private struct LineWriter {
             }
             self.write(" O")
             self.write(decimal: opaque)
+        case .fetch(let key):
+            self.write("mg ")
+            self.write(key)
+            self.write(" v f O")
+            self.write(decimal: opaque)
         case .add(let key, let value, let expiry):
             self.writeStore(key, value, expiry, unixTime: unixTime)
             self.write(" ME c O")

@@ -172,6 +172,9 @@ extension MemcachedReplyLine {
                 case UInt8(ascii: "O"):
                     guard let opaque = value.decimal else { return nil }
                     flags.opaque = opaque
+                case UInt8(ascii: "f"):
+                    guard let number = value.decimal, let number = UInt32(exactly: number) else { return nil }
+                    flags.clientFlags = number
                 case UInt8(ascii: "t"):
                     if value.equals("-1") {
                         flags.secondsToLive = -1

@@ -8,6 +8,8 @@ enum MemcachedWireReply: Sendable, Equatable {
         var token: UInt64?
         /// `t`; -1 = without expiry.
         var secondsToLive: Int64?
+        /// `f`
+        var clientFlags: UInt32?
         /// `O`
         var opaque: UInt64?
     }

@@ -7,6 +7,9 @@ package enum MemcachedCommand: Sendable {
     /// `mg`: the value, its token and its time to live; with `touch` the time to live starts anew first, which leaves
     /// the token alone. Answered by `.hit` or `.miss`.
     case get(MemcachedKey, touch: MemcachedExpiry?)
+    /// `mg … f`: the value and the flags that another program has stored it with; changes nothing. Answered by `.fetched`
+    /// or `.miss`.
+    case fetch(MemcachedKey)
     /// `ms … ME`: stores only where there is nothing. Answered by `.stored` or `.notStored`.
     case add(MemcachedKey, MemcachedValue, MemcachedExpiry)
     /// `ms … C<token>`: stores only over the very item that the token came with. Answered by `.stored`, `.exists`

@@ -6,6 +6,8 @@ package enum MemcachedReply: Sendable, Equatable {
     ///   - token: names this very item (`c`), for a compare-and-set on the same connection.
     ///   - secondsToLive: what was left before the touch, if there was one; `nil` for an item without expiry.
     case hit(value: ByteBuffer, token: UInt64, secondsToLive: Int?)
+    /// An item of another program's.
+    case fetched(value: ByteBuffer, flags: UInt32)
     case miss
     /// - Parameter token: of the item that was stored.
     case stored(token: UInt64)

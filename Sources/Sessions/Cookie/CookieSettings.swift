@@ -40,6 +40,8 @@ package struct CookieSettings: Sendable, Hashable {
     /// Seconds that a browser keeps the cookie; 0 is until it closes.
     package var lifetime: Int = 0
     package var duplicates: Duplicates = .none
+    /// Whether ids that PHP made are ids.
+    package var acceptsPHPIDs = false
 
     package init() {}
 

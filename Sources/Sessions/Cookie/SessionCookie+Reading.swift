@@ -84,7 +84,7 @@ extension SessionCookie {
         if let first {
             if differs, self.duplicates == .none {
                 session = .conflicting
-            } else if let id = SessionID(bytes: first) {
+            } else if let id = SessionID(bytes: first) ?? (self.acceptsPHPIDs ? SessionID(phpCookie: first) : nil) {
                 session = .accepted(id)
                 accepted = first
             } else {

@@ -27,6 +27,7 @@ package final class SessionCookie: Sendable {
     package let lifetime: Int
 
     let duplicates: CookieSettings.Duplicates
+    let acceptsPHPIDs: Bool
     let nameBytes: [UInt8]
     let imitations: CookieImitations
     private let path: String
@@ -43,6 +44,7 @@ package final class SessionCookie: Sendable {
             self.name.requiresSecure || settings.secure == .always || (settings.secure == .auto && underHTTPS)
         self.lifetime = settings.lifetime
         self.duplicates = settings.duplicates
+        self.acceptsPHPIDs = settings.acceptsPHPIDs
         self.nameBytes = Array(self.name.text.utf8)
         self.imitations = CookieImitations(of: self.name)
         self.path = settings.path
@@ -62,7 +64,7 @@ package final class SessionCookie: Sendable {
     /// `Expires` beside `Max-Age` is for what reads only the former.
     /// - Parameter now: seconds since 1970.
     package func setCookie(_ id: SessionID, now: Int64) -> ByteBuffer {
-        var field = "\(self.name.text)=\(id.text); Path=\(self.path)"
+        var field = "\(self.name.text)=\(id.cookieValue); Path=\(self.path)"
         if self.lifetime > 0 {
             field += "; Max-Age=\(self.lifetime); Expires=\(HTTPDate.text(now + Int64(self.lifetime)))"
         }
@@ -89,7 +91,11 @@ package final class SessionCookie: Sendable {
             if value.count >= 2, value.first == UInt8(ascii: "\""), value.last == UInt8(ascii: "\"") {
                 value = value.dropFirst().dropLast()
             }
-            return [id, nextID].contains { id in id.map { value.elementsEqual($0.text.utf8) } ?? false }
+            return [id, nextID].contains { id in
+                guard let id else { return false }
+                return value.elementsEqual(id.text.utf8)
+                    || self.acceptsPHPIDs && value.elementsEqual(id.cookieValue.utf8)
+            }
         }
     }
 

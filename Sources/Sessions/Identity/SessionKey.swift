@@ -18,7 +18,12 @@ package struct SessionKeyspace: Sendable, Hashable {
     }
 
     package func key(for id: SessionID) -> SessionKey {
-        SessionKey(id, in: self)
+        SessionKey(id.text, in: self)
+    }
+
+    /// Where it is remembered that the session of this id was taken over from another store once. No id has it.
+    package func adoptionMark(of id: SessionID) -> SessionKey {
+        SessionKey("adopted:" + id.text, in: self)
     }
 
     /// The session of a stored item, as a walk finds it; nil where the item is not one of this keyspace.
@@ -40,9 +45,9 @@ package struct SessionKey: Sendable, Hashable {
     /// The first eight bytes of the digest, the first the most significant.
     package let hash: UInt64
 
-    init(_ id: SessionID, in keyspace: SessionKeyspace) {
+    fileprivate init(_ text: String, in keyspace: SessionKeyspace) {
         var sha = SHA256()
-        var text = id.text
+        var text = text
         text.withUTF8 { sha.update(bufferPointer: UnsafeRawBufferPointer($0)) }
         let digest = sha.finalize()
 

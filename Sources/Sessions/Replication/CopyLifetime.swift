@@ -6,7 +6,7 @@ package enum CopyLifetime: Sendable, Hashable {
     case remaining(seconds: Int?)
     /// Of a stub, which only has to outlive every message: one hour, or what is left of it if that is more.
     case promise(seconds: Int?)
-    /// Longer than any copy of the session: 24 hours.
+    /// Longer than any copy of the session: 24 hours, and as long as it could be taken over from another store.
     case tombstone
 
     /// Tombstones outlive every copy of the session (`max_item_age` is at most 23 h).
@@ -18,10 +18,12 @@ package enum CopyLifetime: Sendable, Hashable {
     /// - Parameters:
     ///   - record: what is written; nil for a stub.
     ///   - maximumItemAge: seconds.
+    ///   - tombstonesUntil: no tombstone goes before.
     package func seconds(
         of record: SessionRecord?,
         now: SessionRecord.Timestamp,
-        maximumItemAge: Int
+        maximumItemAge: Int,
+        tombstonesUntil: SessionRecord.Timestamp = 0
     ) -> Int {
         switch self {
         case .idle:
@@ -33,7 +35,8 @@ package enum CopyLifetime: Sendable, Hashable {
         case .promise(let seconds):
             return max(seconds ?? 0, Self.promiseSeconds)
         case .tombstone:
-            return Self.tombstoneSeconds
+            let rest = tombstonesUntil > now ? (tombstonesUntil - now + 999) / 1_000 : 0
+            return max(Self.tombstoneSeconds, Int(clamping: rest))
         }
     }
 }

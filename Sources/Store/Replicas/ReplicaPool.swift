@@ -297,7 +297,8 @@ package final class ReplicaPool: @unchecked Sendable {
             lifetime.seconds(
                 of: record,
                 now: StoreClock.now,
-                maximumItemAge: self.configuration.maximumItemAge.wholeSeconds
+                maximumItemAge: self.configuration.maximumItemAge.wholeSeconds,
+                tombstonesUntil: self.configuration.tombstonesUntil
             )
         )
     }

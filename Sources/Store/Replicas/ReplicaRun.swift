@@ -168,7 +168,7 @@ final class ReplicaRun {
             return .refused
         case .serverError:
             return .declined
-        case .deleted, .noop, .version, .settings, .statistics, .clientError:
+        case .fetched, .deleted, .noop, .version, .settings, .statistics, .clientError:
             return .failed
         }
     }

@@ -9,10 +9,10 @@ import Synchronization
 /// A save compares the version and is one transaction; a read writes nothing. Expiries that slid are kept here and written
 /// together, at least every `touchInterval`: a killed gateway may have sessions end that much too early.
 package final class DatabaseStore: SessionStorage {
-    private let database: any SessionDatabase
-    private let configuration: TierConfiguration
+    let database: any SessionDatabase
+    let configuration: TierConfiguration
     package let eventLoop: any EventLoop
-    private let shared: Shared
+    let shared: Shared
     private let logger: Logger
 
     /// What the event loops share.
@@ -20,7 +20,7 @@ package final class DatabaseStore: SessionStorage {
         package let database: any SessionDatabase
         package let configuration: TierConfiguration
         package let counters = TierCounters()
-        fileprivate let identities = WriteIdentitySource()
+        let identities = WriteIdentitySource()
         fileprivate let touches = Mutex(PendingTouches())
 
         let clock: @Sendable () -> SessionRecord.Timestamp
@@ -84,7 +84,7 @@ package final class DatabaseStore: SessionStorage {
         return .live(Self.session(row.record))
     }
 
-    private static func session(_ record: SessionRecord) -> StoredSession {
+    static func session(_ record: SessionRecord) -> StoredSession {
         StoredSession(loaded: LoadedRecord(record: record, tokens: [], needsRepair: false), isDegraded: false)
     }
 
@@ -121,7 +121,7 @@ package final class DatabaseStore: SessionStorage {
         return await self.write(record, key, isDurable: isDurable) { .insert($0) }
     }
 
-    private func write(
+    func write(
         _ record: SessionRecord,
         _ key: SessionKey,
         isDurable: Bool,
@@ -150,7 +150,8 @@ package final class DatabaseStore: SessionStorage {
         let row = SessionRow.tombstone(
             key,
             identity: self.shared.identities.next(after: nil),
-            absoluteLifetime: self.configuration.absoluteLifetime
+            absoluteLifetime: self.configuration.absoluteLifetime,
+            until: self.configuration.tombstonesUntil
         )
         do throws(DatabaseError) {
             _ = try await self.database.apply(.tombstone(row), isDurable: true)
@@ -162,7 +163,7 @@ package final class DatabaseStore: SessionStorage {
         }
     }
 
-    private func failed(_ error: DatabaseError, _ message: Logger.Message) {
+    func failed(_ error: DatabaseError, _ message: Logger.Message) {
         self.shared.counters.add(\.failures)
         self.logger.error(message, metadata: ["error": "\(error)"])
     }
@@ -177,12 +178,19 @@ package final class DatabaseStore: SessionStorage {
 }
 
 extension SessionRow {
-    /// Of a session that is destroyed, for as long as it could have lived.
-    static func tombstone(_ key: SessionKey, identity: WriteIdentity, absoluteLifetime: Duration) -> SessionRow {
+    /// Of a session that is destroyed, for as long as it could have lived, and could be taken over from another store.
+    static func tombstone(
+        _ key: SessionKey,
+        identity: WriteIdentity,
+        absoluteLifetime: Duration,
+        until: SessionRecord.Timestamp
+    ) -> SessionRow {
         let now = StoreClock.now
-        let deadline = now &+ absoluteLifetime.wholeMilliseconds
+        let deadline = max(now &+ absoluteLifetime.wholeMilliseconds, until)
         var record = SessionRecord.tombstoneOfNothing(identity: identity, now: now)
         record.absoluteDeadline = deadline
-        return SessionRow(key: key, record: record, expires: deadline, due: deadline, synced: now, saves: 0)
+        var row = SessionRow(key: key, record: record, expires: deadline, due: deadline, synced: now, saves: 0)
+        row.keptUntil = until
+        return row
     }
 }

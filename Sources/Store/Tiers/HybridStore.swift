@@ -9,8 +9,8 @@ package import Sessions
 /// (`@unchecked Sendable`).
 package final class HybridStore: SessionStorage, @unchecked Sendable {
     package let replicas: SessionStore
-    private let tier: DatabaseTier
-    private let configuration: TierConfiguration
+    let tier: DatabaseTier
+    let configuration: TierConfiguration
 
     package init(replicas: SessionStore, tier: DatabaseTier) {
         self.replicas = replicas
@@ -336,11 +336,12 @@ package final class HybridStore: SessionStorage, @unchecked Sendable {
         }
     }
 
-    private func tombstone(_ key: SessionKey) -> SessionRow {
+    func tombstone(_ key: SessionKey) -> SessionRow {
         .tombstone(
             key,
             identity: self.tier.identities.next(after: nil),
-            absoluteLifetime: self.configuration.absoluteLifetime
+            absoluteLifetime: self.configuration.absoluteLifetime,
+            until: self.configuration.tombstonesUntil
         )
     }
 

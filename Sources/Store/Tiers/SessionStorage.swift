@@ -8,6 +8,9 @@ package import Sessions
 package protocol SessionStorage: AnyObject, Sendable {
     func key(for id: SessionID) -> SessionKey
 
+    /// Where it is remembered that the session of this id was taken over from another store.
+    func adoptionMark(of id: SessionID) -> SessionKey
+
     /// Slides the idle expiry.
     /// - Parameter client: who asks, for the limit of unknown ids; nil where that is not known.
     func load(_ key: SessionKey, client: ByteBufferView?) async -> SessionLoadOutcome
@@ -31,6 +34,12 @@ package protocol SessionStorage: AnyObject, Sendable {
         hasCookieLifetime: Bool,
         isDurable: Bool
     ) async -> SessionWriteOutcome
+
+    /// Takes over a session that another program kept until now, once: under a key that was destroyed, or a mark that is
+    /// there, nothing is taken over any more. Of several that try at once all get the session that there is then.
+    ///
+    /// - Parameter mark: where it is remembered that it was taken over, for as long as tombstones live.
+    func adopt(_ key: SessionKey, mark: SessionKey, payload: ByteBuffer) async -> SessionLoadOutcome
 
     /// Whatever the version is.
     func destroy(_ key: SessionKey) async -> SessionDestroyOutcome

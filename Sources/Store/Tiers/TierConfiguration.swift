@@ -19,6 +19,8 @@ package struct TierConfiguration: Sendable {
     package var reapInterval: Duration = .seconds(60)
     /// Unknown ids that one client address may ask the database for in a second.
     package var unknownIDs = 100
+    /// No tombstone goes before: until then its session could be taken over from another store again.
+    package var tombstonesUntil: SessionRecord.Timestamp = 0
     /// Whether tables that are missing are made.
     package var migrates = true
 

@@ -1,11 +1,11 @@
-import NIOCore
+package import NIOCore
 
-/// How many unknown ids a client address may ask the database for: `perSecond` a second, twice as many at once. A value:
+/// How many unknown ids a client address may ask for: `perSecond` a second, twice as many at once. A value:
 /// time comes from outside, in milliseconds.
 ///
 /// Remembers at most `maximumAddresses`. When there are more, all are forgotten, and the newcomers share what one address
 /// has for the rest of the second: somebody with very many addresses is limited too.
-struct UnknownIDLimit {
+package struct UnknownIDLimit: Sendable {
     static let maximumAddresses = 8_192
 
     private struct Bucket {
@@ -19,7 +19,7 @@ struct UnknownIDLimit {
     private var others: Bucket
     private var isCrowdedUntil: UInt64 = 0
 
-    init(perSecond: Int) {
+    package init(perSecond: Int) {
         self.perSecond = Double(perSecond)
         self.others = Bucket(tokens: Double(perSecond) * 2, filled: 0)
     }
@@ -27,12 +27,12 @@ struct UnknownIDLimit {
     /// Whether an id of this client's may be asked for. Costs nothing yet: it may turn out to be known.
     ///
     /// - Parameter client: nil where it is not known: all of those share one.
-    mutating func admits(_ client: ByteBufferView?, at now: UInt64) -> Bool {
+    package mutating func admits(_ client: ByteBufferView?, at now: UInt64) -> Bool {
         self.withBucket(of: client, at: now) { $0.tokens >= 1 }
     }
 
     /// The id was nobody's.
-    mutating func charge(_ client: ByteBufferView?, at now: UInt64) {
+    package mutating func charge(_ client: ByteBufferView?, at now: UInt64) {
         self.withBucket(of: client, at: now) { $0.tokens = max(0, $0.tokens - 1) }
     }
 

@@ -63,4 +63,19 @@ struct CopyLifetimeTests {
             #expect(CopyLifetime.idle.seconds(of: record, now: now, maximumItemAge: self.longest) == 1_440)
         }
     }
+
+    @Test func tombstonesStayWhileTheirSessionsCouldBeTakenOverAgain() {
+        let day: SessionRecord.Timestamp = 86_400_000
+        for (until, seconds) in [
+            (0, 86_400), (self.now - day, 86_400), (self.now + day / 2, 86_400), (self.now + 40 * day + 1, 3_456_001),
+        ] {
+            let kept = CopyLifetime.tombstone.seconds(
+                of: nil,
+                now: self.now,
+                maximumItemAge: self.longest,
+                tombstonesUntil: until
+            )
+            #expect(kept == seconds)
+        }
+    }
 }
