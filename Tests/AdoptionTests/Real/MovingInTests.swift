@@ -14,8 +14,12 @@ struct MovingInTests {
         )
         var visitors = try await stack.visitors(12)
         #expect(visitors.contains { $0.jar["PHPSESSID"]?.contains("%2C") == true })
-        let contents = try stack.old.contents()
-        #expect(contents.contains { $0.contains("sess") || $0.contains("key=") || Int($0) ?? 0 > 0 })
+        // A dump of memcached may miss an item that is on its way to another list.
+        let contents = try await Eventually.value("all of the old store") {
+            let contents = try stack.old.contents()
+            return contents.count == stack.old.lines(of: visitors.count) ? contents : nil
+        }
+        #expect(contents.allSatisfy { !$0.hasSuffix(" 0") && !$0.hasSuffix(" -1") }, "\(contents)")
         for number in visitors.indices {
             let cookie = visitors[number].jar["PHPSESSID"]
             let page = try await visitors[number].now()
@@ -40,8 +44,9 @@ struct MovingInTests {
         #expect(moved.user == "u2")
         #expect(try await visitors[2].now().user == "u2")
         #expect(try await follower.now().user == "nobody")
-        let changes = try stack.old.contents().difference(from: contents)
-        #expect(changes.isEmpty, "\(changes.map { "\($0)" })")
+        try await Eventually.holds("the old store to be as it was: \(contents)") {
+            try stack.old.contents() == contents
+        }
     }
 
     @Test(arguments: [OldStore.Kind.files, .redis])

@@ -107,16 +107,21 @@ struct OldStoreTroubleTests {
         var newcomer = stack.visitor
         #expect(try await newcomer.now("do=login&user=new").id.count == 40)
         #expect(try await newcomer.now().user == "new")
-        var guesser = stack.visitor
-        var statuses: [Int] = []
-        for number in 0..<12 {
-            guesser.jar["PHPSESSID"] = "guess0123456789abcdefghi\(number)"
-            let page = try await guesser.now()
-            #expect(page.user == "nobody" || page.status == 503)
-            statuses.append(page.status)
+        // As fast as they can, since two more are allowed each second.
+        let pages = try await withThrowingTaskGroup(of: AdoptionStack.Visitor.Page.self) { group in
+            for number in 0..<40 {
+                group.addTask {
+                    var guesser = stack.visitor
+                    guesser.jar["PHPSESSID"] = "guess0123456789abcdefghi\(number)"
+                    return try await guesser.now()
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
         }
-        #expect(statuses.prefix(2) == [200, 200])
-        #expect(statuses.contains(503), "\(statuses)")
+        #expect(pages.allSatisfy { $0.status == 200 && $0.user == "nobody" || $0.status == 503 })
+        #expect(pages.contains { $0.status == 200 })
+        #expect(pages.contains { $0.status == 503 })
+        var guesser = stack.visitor
         // An id with an underscore is none of PHP's: no store is asked, and nobody is charged.
         guesser.jar["PHPSESSID"] = "guess_0123456789abcdefghi"
         #expect(try await guesser.now().status == 200)

@@ -66,7 +66,7 @@ enum OldStore: Sendable {
         case .memcache(_, let redundancy, let hash):
             return [
                 "session.save_handler=memcache", path, "memcache.session_redundancy=\(redundancy)",
-                "memcache.hash_function=\(hash)", "memcache.lock_timeout=15",
+                "memcache.hash_function=\(hash)", "memcache.lock_timeout=3600",
             ]
         case .memcached(_, let replicas, let ring):
             return [
@@ -99,26 +99,35 @@ enum OldStore: Sendable {
         switch self {
         case .files(let directory, _):
             let names = FileManager.default.enumerator(atPath: directory.path)?.compactMap { $0 as? String } ?? []
-            return try names.sorted().map { name in
-                let path = directory.path(name)
-                let attributes = try FileManager.default.attributesOfItem(atPath: path)
+            return names.sorted().compactMap { name in
                 var status = stat()
-                stat(path, &status)
-                let times = [status.st_mtim, status.st_ctim, status.st_atim].map { "\($0.tv_sec).\($0.tv_nsec)" }
-                let isFile = attributes[.type] as? FileAttributeType == .typeRegular
-                return isFile ? "\(name) \(times) \(directory.read(name))" : name
+                stat(directory.path(name), &status)
+                guard status.st_mode & S_IFMT == S_IFREG else { return nil }
+                let times = [status.st_mtim, status.st_ctim].map { "\($0.tv_sec).\($0.tv_nsec)" }
+                return "\(name) \(times) \(directory.read(name))"
             }
         case .memcache(let servers, _, _), .memcached(let servers, _, _):
-            return try servers.map { server in
-                try server.command("lru_crawler metadump all", until: "END\r\n").split(separator: "\r\n").flatMap {
-                    $0.split(separator: "\n")
+            return try servers.flatMap { server in
+                let dump = try server.command("lru_crawler metadump all", until: "END\r\n")
+                return dump.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("key=") }.map { line in
+                    // All but when it was last read.
+                    let words = line.split(separator: " ").filter { !$0.hasPrefix("la=") && !$0.hasPrefix("fetch=") }
+                    return "\(server.name) \(words.joined(separator: " "))"
                 }
-                // All but when it was last read.
-                .map { line in line.split(separator: " ").filter { !$0.hasPrefix("la=") && !$0.hasPrefix("fetch=") } }
-                .map { $0.joined(separator: " ") }.sorted().joined(separator: "\n")
-            }
+            }.sorted()
         case .redis(let servers, _):
-            return try servers.map { "\(try $0.server.changes() ?? -1)" }
+            return try servers.map { "\($0.server.port) \(try $0.server.changes() ?? -1)" }
+        }
+    }
+
+    /// The lines of `contents` for so many sessions.
+    func lines(of sessions: Int) -> Int {
+        switch self {
+        case .files: sessions
+        // With a lock each, which stays.
+        case .memcache(_, let redundancy, _): sessions * redundancy * 2
+        case .memcached(_, let replicas, _): sessions * (replicas + 1)
+        case .redis(let servers, _): servers.count
         }
     }
 
