@@ -244,8 +244,8 @@ struct AdoptionTests {
                     guard answer.hasPrefix("HD t") else { return nil }
                     return Int(answer.dropFirst(4).prefix { $0.isNumber })
                 }
-                #expect(lives.count >= 2)
-                #expect(lives.allSatisfy { $0 > 39 * 86_400 }, "\(lives)")
+                // A third server may have promised, and keeps nothing.
+                #expect(lives.filter { $0 > 39 * 86_400 }.count == 2, "\(lives)")
             }
         }
     }
