@@ -65,8 +65,9 @@ let package = Package(
         ),
 
         // nginx's side.
-        library("Responder", ["CGI", "CFastCGI", "CLinux", nioCore, logging, deque]),
+        library("Responder", ["CGI", "CFastCGI", "CFastCGIMemory", "CLinux", nioCore, nioPosix, logging, deque]),
         .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
+        .target(name: "CFastCGIMemory"),
 
         // The backends' side.
         library("Backends", ["CGI", "FastCGI", "CLinux", nioCore, nioPosix, logging, deque]),

@@ -1,15 +1,12 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 _Static_assert(EPOLLIN == 0x001 && EPOLLOUT == 0x004 && EPOLLERR == 0x008, "epoll bits");
@@ -34,8 +31,6 @@ int clinux_epoll_modify(int epoll, int descriptor, uint32_t events, uint64_t tok
     return control(epoll, EPOLL_CTL_MOD, descriptor, events, token);
 }
 
-int clinux_epoll_remove(int epoll, int descriptor) { return control(epoll, EPOLL_CTL_DEL, descriptor, 0, 0); }
-
 int clinux_epoll_wait(int epoll, struct clinux_event *events)
 {
     struct epoll_event raw[CLINUX_EPOLL_CAPACITY];
@@ -54,20 +49,13 @@ int clinux_accept(int descriptor, struct sockaddr_storage *address, socklen_t *l
 
 int clinux_stream_socket(int family) { return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); }
 
-int clinux_sized_pipe(int ends[2], int capacity)
-{
-    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return -1;
-    (void)fcntl(ends[1], F_SETPIPE_SZ, capacity);
-    return 0;
-}
-
-ssize_t clinux_send_vectors(int descriptor, const struct iovec *vectors, int count, int more)
+ssize_t clinux_send_vectors(int descriptor, const struct iovec *vectors, int count)
 {
     struct msghdr message;
     memset(&message, 0, sizeof(message));
     message.msg_iov = (struct iovec *)vectors;
     message.msg_iovlen = count;
-    return sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+    return sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 int clinux_unsent_byte_count(int descriptor)
@@ -77,14 +65,5 @@ int clinux_unsent_byte_count(int descriptor)
 }
 
 int clinux_event_descriptor(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
-
-int clinux_timer_descriptor(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }
-
-int clinux_timer_set(int timer, int milliseconds)
-{
-    struct timespec period = {.tv_sec = milliseconds / 1000, .tv_nsec = (milliseconds % 1000) * 1000000L};
-    struct itimerspec setting = {.it_interval = period, .it_value = period};
-    return timerfd_settime(timer, 0, &setting, NULL);
-}
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -33,6 +33,7 @@ package enum GatewayProgram {
             responder = try Responder(
                 configuration: ResponderConfiguration(configuration),
                 handler: RequestDispatcher(workers: workers),
+                eventLoops: loops,
                 logger: logger
             )
             do {

@@ -1,82 +1,36 @@
-import CLinux
-import Synchronization
+import NIOCore
 
-/// The connections that have a deadline, looked at every 50 ms by whichever thread gets the timer's event. The timer
-/// runs only while there are any: none for idle connections and for requests that wait for their answer.
-final class DeadlineList: Sendable {
-    static let tickMilliseconds: Int32 = 50
+/// The connections of one event loop that have a deadline, looked at every 50 ms. The timer runs only while there are any:
+/// none for idle connections and for requests that wait for their answer.
+///
+/// `@unchecked Sendable`: used on its event loop only.
+final class DeadlineList: @unchecked Sendable {
+    static let tick: TimeAmount = .milliseconds(50)
 
-    /// The timer's descriptor, owned by the responder's core.
-    private let timer: Int32
-    private let list = Mutex(List())
+    let eventLoop: any EventLoop
+    private var connections: [Connection] = []
+    private var tickCount = 0
+    /// How fast bodies come is judged once in so many ticks.
+    private static let ticksPerJudgement = 10
 
-    private struct List {
-        var connections: [Connection] = []
-        var paused: [ListeningSocket] = []
-        var alarm: Alarm?
-
-        var isEmpty: Bool { self.connections.isEmpty && self.paused.isEmpty && self.alarm == nil }
-    }
-
-    private struct Alarm {
-        let time: ContinuousClock.Instant
-        let action: @Sendable () -> Void
-    }
-
-    init(timer: Int32) {
-        self.timer = timer
+    init(on eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
     }
 
     func watch(_ connection: Connection) {
-        self.list.withLock { list in
-            self.startIfEmpty(list.isEmpty)
-            list.connections.append(connection)
-        }
+        self.eventLoop.assertInEventLoop()
+        self.connections.append(connection)
+        guard self.connections.count == 1 else { return }
+        self.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: Self.tick) { self.ticked() }
     }
 
-    /// Calls the action once at that time, on a responder thread. A later alarm replaces one that has not gone off.
-    func setAlarm(_ time: ContinuousClock.Instant, _ action: @escaping @Sendable () -> Void) {
-        self.list.withLock { list in
-            self.startIfEmpty(list.isEmpty)
-            list.alarm = Alarm(time: time, action: action)
-        }
-    }
-
-    /// Lets go of everything: nobody is there to look at it any more.
-    func clear() {
-        self.list.withLock { $0 = List() }
-    }
-
-    /// Has `resume` called for the socket at the next tick.
-    func pause(_ socket: ListeningSocket) {
-        self.list.withLock { list in
-            self.startIfEmpty(list.isEmpty)
-            list.paused.append(socket)
-        }
-    }
-
-    func tick(resume: (ListeningSocket) -> Void) {
+    private func ticked() {
         // Taken out as a whole: a connection that is added meanwhile is one that this round has let go of.
+        let taken = self.connections
+        self.connections = []
         let now = ContinuousClock.now
-        let taken = self.list.withLock { list in
-            var taken = list
-            list = List()
-            if let alarm = taken.alarm, alarm.time > now {
-                list.alarm = alarm
-                taken.alarm = nil
-            }
-            return taken
-        }
-        taken.alarm?.action()
-        for socket in taken.paused { resume(socket) }
-        let kept = taken.connections.filter { $0.tick(at: now) }
-        self.list.withLock { list in
-            list.connections.append(contentsOf: kept)
-            if list.isEmpty { _ = clinux_timer_set(self.timer, 0) }
-        }
-    }
-
-    private func startIfEmpty(_ isEmpty: Bool) {
-        if isEmpty { _ = clinux_timer_set(self.timer, Self.tickMilliseconds) }
+        self.tickCount += 1
+        let judges = self.tickCount % Self.ticksPerJudgement == 0
+        for connection in taken where connection.tick(at: now, judgesPace: judges) { self.watch(connection) }
     }
 }

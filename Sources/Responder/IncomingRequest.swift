@@ -29,8 +29,11 @@ package final class IncomingRequest: Sendable {
     }
 
     deinit {
-        self.connection.abort(self.serial)
+        self.abort()
     }
+
+    /// Where it is handed to the handler. Its methods may be called from elsewhere, but cost a hop then.
+    package var eventLoop: any EventLoop { self.connection.eventLoop }
 
     /// The next piece of a streamed body, at most 32 KiB but for the first one, which has what came with the head;
     /// nil at its clean end, which is there only when the body is as long as announced. A body that is not streamed
@@ -42,7 +45,7 @@ package final class IncomingRequest: Sendable {
     package func nextBodyChunk() async throws(ResponderError) -> ByteBuffer? {
         guard case .streamed = self.body else { return nil }
         while true {
-            switch self.connection.takeBodyPiece(self.serial) {
+            switch await self.connection.call({ [serial] in $0.takeBodyPiece(serial) }) {
             case .piece(let piece): return piece
             case .end: return nil
             case .failed(let error): throw error
@@ -78,7 +81,9 @@ package final class IncomingRequest: Sendable {
         to stream: OutputQueue.Stream,
         flushes: Bool
     ) async throws(ResponderError) {
-        var step = self.connection.write(bytes, to: stream, flushes: flushes, self.serial)
+        var step = await self.connection.call { [serial] in
+            $0.write(bytes, to: stream, flushes: flushes, serial)
+        }
         while true {
             switch step {
             case .done: return
@@ -86,7 +91,7 @@ package final class IncomingRequest: Sendable {
             case .wait:
                 guard !Task.isCancelled else { throw ResponderError(.cancelled, "waiting for the peer was cancelled") }
                 await self.connection.wait(as: .writer, self.serial)
-                step = self.connection.outputStep(self.serial)
+                step = await self.connection.call { [serial] in $0.outputStep(serial) }
             }
         }
     }
@@ -97,30 +102,27 @@ package final class IncomingRequest: Sendable {
     /// for `drainTimeout`; the connection is closed when that is not enough. Not stopped by cancellation: the wait
     /// for a slow peer is bounded by `writeTimeout`.
     package func finish() async {
-        guard !self.connection.finish(self.serial) else { return }
-        await self.connection.wait(as: .end, self.serial)
+        guard await !self.connection.call({ [serial] in $0.finish(serial) }) else { return }
         // The waiter returns early only where the request has ended.
-        self.connection.drain()
+        await self.connection.wait(as: .end, self.serial)
     }
 
     /// Ends the request brokenly: what has not been sent is dropped, and the connection is closed without
     /// FCGI_END_REQUEST, which tells the client that the response is not whole. Idempotent; without effect after
     /// the end.
     package func abort() {
-        self.connection.abort(self.serial)
+        self.connection.tell { [serial] in $0.abort(serial) }
     }
 
     /// Sets what is called when the peer goes away before the request has ended, also when it is too slow or breaks
-    /// the protocol: once, on a responder thread or on the one whose call has found out, or at once if that has happened
-    /// already. It must not block.
+    /// the protocol: once, on the event loop, or soon if that has happened already. It must not block.
     package func onClientGone(_ action: @escaping @Sendable () -> Void) {
-        self.connection.onClientGone(action, self.serial)
+        self.connection.tell { [serial] in $0.onClientGone(action, serial) }
     }
 }
 
 /// Receives requests.
 package protocol RequestHandler: Sendable {
-    /// Called on one of the responder's threads, which all connections share: returns at once, and leaves the work to
-    /// a task.
+    /// Called on the request's event loop: returns at once, and leaves the work to a task.
     func received(_ request: IncomingRequest)
 }

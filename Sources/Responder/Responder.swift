@@ -2,13 +2,15 @@ import CFastCGI
 import CLinux
 import Glibc
 package import Logging
+package import NIOCore
+import NIOPosix
 import Synchronization
 
 /// The web server's side: takes FastCGI requests from its listeners and hands them to a handler.
 ///
-/// A few threads share one epoll set and never block; libfcgi parses what a guard has looked at, and writes what fits
-/// into the socket. The comments name the hazards of docs/libfcgi.md that they answer (L1–L29). No thread is held by an idle
-/// connection, by a request that waits for its answer, or by a slow peer.
+/// One thread accepts connections and deals them out to event loops; libfcgi parses what a guard has looked at, and
+/// frames small answers. The comments name the hazards of docs/libfcgi.md that they answer (L1–L29). No thread is held by
+/// an idle connection, by a request that waits for its answer, or by a slow peer.
 package final class Responder: Sendable {
     private let core: ResponderCore
     private let sockets: Mutex<[ListeningSocket]>
@@ -23,20 +25,26 @@ package final class Responder: Sendable {
         }
 
         var stage = Stage.opened
-        var threadCount = 0
-        /// Resumed by the last thread that ends.
-        var runner: CheckedContinuation<Void, Never>?
+        /// When what is in flight is cut.
+        var alarm: Scheduled<Void>?
     }
 
     /// Opens all listeners; connections wait in the system's queue until `run()`.
+    /// - Parameter eventLoops: outlive the responder; requests come on them.
     /// - Throws: with the address and what can be done about it; nothing is left open.
     package init(
         configuration: ResponderConfiguration,
         handler: any RequestHandler,
+        eventLoops: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         logger: Logger
     ) throws(ResponderError) {
         Self.prepareProcess()
-        self.core = try ResponderCore(configuration: configuration, handler: handler, logger: logger)
+        self.core = try ResponderCore(
+            configuration: configuration,
+            handler: handler,
+            eventLoops: eventLoops,
+            logger: logger
+        )
         var sockets: [ListeningSocket] = []
         for listener in configuration.listeners {
             sockets.append(try ListeningSocket(listener))
@@ -74,7 +82,7 @@ package final class Responder: Sendable {
     // MARK: Life
 
     /// Serves until `shutDown` has drained, or until the task is cancelled, which cuts what is in flight.
-    /// - Throws: `.system` if no thread can be started.
+    /// - Throws: `.system` if its thread cannot be started.
     package func run() async throws(ResponderError) {
         let mayRun = self.lifecycle.withLock { lifecycle in
             guard lifecycle.stage == .opened else { return false }
@@ -84,13 +92,17 @@ package final class Responder: Sendable {
         guard mayRun else { return }
         for socket in self.sockets.withLock({ $0 }) { self.core.add(socket) }
         let isStarted = await withTaskCancellationHandler {
-            await self.runThreads()
+            await self.runThread()
         } onCancel: {
             self.shutDown(timeout: .zero)
         }
-        self.lifecycle.withLock { $0.stage = .ended }
+        let alarm = self.lifecycle.withLock { lifecycle in
+            lifecycle.stage = .ended
+            return lifecycle.alarm
+        }
+        alarm?.cancel()
         self.closeListeners()
-        self.core.deadlines.clear()
+        self.core.close()
         guard isStarted else { throw ResponderError(.system, "cannot start a thread: \(SystemError.text(errno))") }
     }
 
@@ -110,8 +122,12 @@ package final class Responder: Sendable {
         self.closeListeners()
         guard isRunning else { return }
         let core = self.core
-        core.deadlines.setAlarm(.now + timeout) { core.cutConnections() }
-        core.stop { core.endThreads() }
+        let alarm = core.anyEventLoop.scheduleTask(in: TimeAmount(timeout)) { core.cutConnections() }
+        self.lifecycle.withLock { lifecycle in
+            lifecycle.alarm?.cancel()
+            lifecycle.alarm = alarm
+        }
+        core.stop { core.endThread() }
     }
 
     private func closeListeners() {
@@ -122,39 +138,15 @@ package final class Responder: Sendable {
         for socket in sockets { self.core.remove(socket) }
     }
 
-    /// - Returns: whether at least one thread could be started, when all have ended.
-    private func runThreads() async -> Bool {
-        let startedCount = Atomic(0)
+    /// - Returns: whether the thread could be started, when it has ended.
+    private func runThread() async -> Bool {
         await withCheckedContinuation { continuation in
-            self.lifecycle.withLock { lifecycle in
-                lifecycle.runner = continuation
-                // The starting function counts as one, so that the last thread cannot end before all are started.
-                lifecycle.threadCount = 1
+            let isStarted = Self.startThread {
+                self.core.runThread()
+                continuation.resume(returning: true)
             }
-            for _ in 0..<max(1, self.core.configuration.threads) {
-                self.lifecycle.withLock { $0.threadCount += 1 }
-                if Self.startThread({
-                    self.core.runThread()
-                    self.threadEnded()
-                }) {
-                    startedCount.add(1, ordering: .relaxed)
-                } else {
-                    self.threadEnded()
-                }
-            }
-            self.threadEnded()
+            if !isStarted { continuation.resume(returning: false) }
         }
-        return startedCount.load(ordering: .relaxed) > 0
-    }
-
-    private func threadEnded() {
-        let runner = self.lifecycle.withLock { lifecycle -> CheckedContinuation<Void, Never>? in
-            lifecycle.threadCount -= 1
-            guard lifecycle.threadCount == 0 else { return nil }
-            defer { lifecycle.runner = nil }
-            return lifecycle.runner
-        }
-        runner?.resume()
     }
 
     /// Starts a thread that takes no signals: libfcgi does not repeat an interrupted call.

@@ -41,8 +41,6 @@ package struct ResponderConfiguration: Sendable {
     }
 
     package var listeners: [Listener]
-    /// Threads that share the epoll set. They never block, so few are enough.
-    package var threads = 2
     /// From the first byte of a request to the last one of its head.
     package var headerTimeout: Duration = .seconds(10)
     /// The most that one request's body may keep us waiting, in sum. Time in which nobody asks for it does not count.

@@ -1,43 +1,52 @@
 import CLinux
 import Glibc
 import Logging
+import NIOCore
 import Synchronization
 
-/// What all connections and threads of a responder share.
+/// What all connections of a responder share, and the thread that accepts them.
 final class ResponderCore: Sendable {
     let configuration: ResponderConfiguration
     let paceLimits: BodyPace.Limits
     let handler: any RequestHandler
     let logger: Logger
     let statistics = StatisticsCounters()
-    let kits = ReadKitPool()
-    let deadlines: DeadlineList
-    let epoll: Int32
 
-    /// The tokens of the descriptors that are no connections and no listeners.
-    static let wakeToken: UInt64 = 0
-    static let timerToken: UInt64 = 1
-    private static let firstToken: UInt64 = 2
-
-    private let timer: Int32
+    /// One per event loop; connections are dealt out to them, each in turn.
+    private let deadlines: [DeadlineList]
+    private let epoll: Int32
     private let wake: Int32
+    /// Names the wake event in the epoll set; listeners have greater numbers.
+    private static let wakeToken: UInt64 = 0
+    /// How long a listener rests when there are no descriptors.
+    private static let pause: TimeAmount = .milliseconds(50)
+
     private let refusals: RefusalLog
     private let registry = Mutex(Registry())
     private let stopping = Atomic(false)
     private let closing = Atomic(false)
     private let spare = Mutex<Int32>(-1)
+    /// Whether the descriptors are there.
+    private let isOpen = Mutex(true)
 
     private struct Registry {
-        var nextToken = ResponderCore.firstToken
+        /// Of a listener or a connection.
+        var lastNumber = ResponderCore.wakeToken
         var connections: [UInt64: Connection] = [:]
         var sockets: [UInt64: ListeningSocket] = [:]
         /// Called once no connection is left.
         var drained: (@Sendable () -> Void)?
+
+        mutating func nextNumber() -> UInt64 {
+            self.lastNumber += 1
+            return self.lastNumber
+        }
     }
 
     init(
         configuration: ResponderConfiguration,
         handler: any RequestHandler,
+        eventLoops: any EventLoopGroup,
         logger: Logger
     ) throws(ResponderError) {
         self.configuration = configuration
@@ -48,14 +57,11 @@ final class ResponderCore: Sendable {
         self.handler = handler
         self.logger = logger
         self.refusals = RefusalLog(logger)
+        self.deadlines = eventLoops.makeIterator().map { DeadlineList(on: $0) }
         self.epoll = clinux_epoll_create()
-        self.timer = clinux_timer_descriptor()
         self.wake = clinux_event_descriptor()
-        self.deadlines = DeadlineList(timer: self.timer)
-        guard self.epoll >= 0, self.timer >= 0, self.wake >= 0,
-            // The wake event stays set, so that it ends all threads.
-            clinux_epoll_add(self.epoll, self.wake, CLINUX_EPOLL_IN, Self.wakeToken) == 0,
-            clinux_epoll_add(self.epoll, self.timer, CLINUX_EPOLL_IN | CLINUX_EPOLL_EDGE, Self.timerToken) == 0
+        guard self.epoll >= 0, self.wake >= 0,
+            clinux_epoll_add(self.epoll, self.wake, CLINUX_EPOLL_IN, Self.wakeToken) == 0
         else {
             throw ResponderError(.system, "cannot create an epoll set: \(SystemError.text(errno))")
         }
@@ -63,61 +69,50 @@ final class ResponderCore: Sendable {
     }
 
     deinit {
-        for descriptor in [self.epoll, self.timer, self.wake, self.spare.withLock { $0 }] where descriptor >= 0 {
-            _ = close(descriptor)
+        self.close()
+    }
+
+    /// Gives the descriptors back once the thread has ended and the listeners are closed. Idempotent.
+    func close() {
+        self.isOpen.withLock { isOpen in
+            guard isOpen else { return }
+            isOpen = false
+            for descriptor in [self.epoll, self.wake, self.spare.withLock { $0 }] where descriptor >= 0 {
+                _ = Glibc.close(descriptor)
+            }
         }
     }
 
-    // MARK: Threads
+    // MARK: The thread
 
-    /// A thread's life: takes events until `endThreads()`.
+    /// Accepts until `endThread()`.
     func runThread() {
-        let kit = ReadKit()
         var events = [clinux_event](repeating: clinux_event(), count: Int(CLINUX_EPOLL_CAPACITY))
         while !self.closing.load(ordering: .acquiring) {
             let count = clinux_epoll_wait(self.epoll, &events)
             guard count > 0 else { continue }
             for event in events[..<Int(count)] {
-                self.eventOccurred(event, kit)
+                if let socket = self.registry.withLock({ $0.sockets[event.token] }) { self.accept(from: socket) }
             }
         }
     }
 
-    private func eventOccurred(_ event: clinux_event, _ kit: ReadKit) {
-        switch event.token {
-        case Self.wakeToken:
-            break
-        case Self.timerToken:
-            var expirations: UInt64 = 0
-            _ = read(self.timer, &expirations, 8)
-            self.deadlines.tick { self.rearm($0) }
-        default:
-            // An event of a connection that another thread has closed meanwhile finds nothing here.
-            let (connection, socket) = self.registry.withLock { registry in
-                let connection = registry.connections[event.token]
-                return (connection, connection == nil ? registry.sockets[event.token] : nil)
-            }
-            if let connection {
-                connection.eventOccurred(event.events, kit)
-            } else if let socket {
-                self.accept(from: socket)
-            }
-        }
-    }
-
-    func endThreads() {
+    func endThread() {
         self.closing.store(true, ordering: .releasing)
-        var one: UInt64 = 1
-        _ = write(self.wake, &one, 8)
+        self.isOpen.withLock { isOpen in
+            guard isOpen else { return }
+            var one: UInt64 = 1
+            _ = write(self.wake, &one, 8)
+        }
     }
 
     // MARK: Listeners
 
     func add(_ socket: ListeningSocket) {
         let token = self.registry.withLock { registry in
-            registry.nextToken += 1
-            registry.sockets[registry.nextToken] = socket
-            return registry.nextToken
+            let number = registry.nextNumber()
+            registry.sockets[number] = socket
+            return number
         }
         socket.register(in: self.epoll, token: token)
     }
@@ -138,8 +133,8 @@ final class ResponderCore: Sendable {
     private func accept(from socket: ListeningSocket) {
         for _ in 0..<64 {
             switch socket.accept() {
-            case .connection(let descriptor, let isLocal):
-                self.accepted(descriptor, isLocal: isLocal)
+            case .connection(let descriptor):
+                self.accepted(descriptor)
             case .notAllowed:
                 self.refused(.clientNotAllowed)
             case .empty:
@@ -148,7 +143,7 @@ final class ResponderCore: Sendable {
             case .noDescriptors:
                 self.refused(.noDescriptors)
                 self.turnAway(socket)
-                self.deadlines.pause(socket)
+                self.anyEventLoop.scheduleTask(in: Self.pause) { self.rearm(socket) }
                 return
             case .closed:
                 return
@@ -161,8 +156,8 @@ final class ResponderCore: Sendable {
     private func turnAway(_ socket: ListeningSocket) {
         self.spare.withLock { spare in
             guard spare >= 0 else { return }
-            _ = close(spare)
-            if case .connection(let descriptor, _) = socket.accept() { _ = close(descriptor) }
+            _ = Glibc.close(spare)
+            if case .connection(let descriptor) = socket.accept() { _ = Glibc.close(descriptor) }
             spare = Self.openSpare()
         }
     }
@@ -171,32 +166,35 @@ final class ResponderCore: Sendable {
 
     // MARK: Connections
 
-    private func accepted(_ descriptor: Int32, isLocal: Bool) {
+    private func accepted(_ descriptor: Int32) {
         guard self.statistics.openConnectionCount < self.configuration.maximumConnections else {
-            _ = close(descriptor)
+            _ = Glibc.close(descriptor)
             self.refused(.manyConnections)
             return
         }
         self.statistics.connectionAccepted()
         let connection = self.registry.withLock { registry in
-            registry.nextToken += 1
+            let number = registry.nextNumber()
             let connection = Connection(
-                token: registry.nextToken,
+                number: number,
                 descriptor: descriptor,
-                isLocal: isLocal,
+                deadlines: self.deadlines[Int(number % UInt64(self.deadlines.count))],
                 core: self
             )
-            registry.connections[registry.nextToken] = connection
+            registry.connections[number] = connection
             return connection
         }
-        connection.register()
+        connection.open(descriptor)
     }
 
-    /// The connection has closed its descriptor.
+    /// For what is to happen later, on whatever thread.
+    var anyEventLoop: any EventLoop { self.deadlines[0].eventLoop }
+
+    /// The connection's channel has closed its descriptor.
     func connectionClosed(_ connection: Connection) {
         self.statistics.connectionClosed()
         let drained = self.registry.withLock { registry -> (@Sendable () -> Void)? in
-            registry.connections[connection.token] = nil
+            registry.connections[connection.number] = nil
             guard registry.connections.isEmpty else { return nil }
             defer { registry.drained = nil }
             return registry.drained
@@ -222,9 +220,7 @@ final class ResponderCore: Sendable {
             registry.drained = drained
             return Array(registry.connections.values)
         }
-        self.kits.with { kit in
-            for connection in connections { connection.closeIfIdle(kit) }
-        }
+        for connection in connections { connection.tell { $0.closeIfIdle() } }
         let isDrained = self.registry.withLock { registry in
             guard registry.connections.isEmpty, registry.drained != nil else { return false }
             registry.drained = nil
@@ -234,6 +230,6 @@ final class ResponderCore: Sendable {
     }
 
     func cutConnections() {
-        for connection in self.registry.withLock({ Array($0.connections.values) }) { connection.cut() }
+        for connection in self.registry.withLock({ Array($0.connections.values) }) { connection.tell { $0.cut() } }
     }
 }

@@ -1,4 +1,4 @@
-// epoll, accept4, timerfd, eventfd, pipe2 and vectored sends for the responder.
+// epoll, accept4, eventfd and vectored sends for the responder.
 //
 // Every function returns what the system call returns and leaves errno as the system call does.
 #ifndef SESSION_GATEWAY_SOCKETS_H
@@ -30,7 +30,6 @@ enum { CLINUX_EPOLL_CAPACITY = 64 };
 int clinux_epoll_create(void);
 int clinux_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t token);
 int clinux_epoll_modify(int epoll, int descriptor, uint32_t events, uint64_t token);
-int clinux_epoll_remove(int epoll, int descriptor);
 /// Waits without a limit. `events` has room for CLINUX_EPOLL_CAPACITY.
 int clinux_epoll_wait(int epoll, struct clinux_event *events);
 
@@ -38,22 +37,14 @@ int clinux_epoll_wait(int epoll, struct clinux_event *events);
 int clinux_accept(int descriptor, struct sockaddr_storage *address, socklen_t *length);
 /// socket with SOCK_STREAM, SOCK_NONBLOCK and SOCK_CLOEXEC.
 int clinux_stream_socket(int family);
-/// A pipe, both ends non-blocking and close-on-exec, that holds `capacity` bytes, or the system's default where the
-/// user's share of pipe memory is used up (pipe(7)).
-int clinux_sized_pipe(int ends[2], int capacity);
-/// sendmsg with MSG_DONTWAIT and MSG_NOSIGNAL; with MSG_MORE where `more` is not 0.
-ssize_t clinux_send_vectors(int descriptor, const struct iovec *vectors, int count, int more);
+/// sendmsg with MSG_DONTWAIT and MSG_NOSIGNAL.
+ssize_t clinux_send_vectors(int descriptor, const struct iovec *vectors, int count);
 
 /// How many bytes the peer has not taken yet, in the units of the socket's own accounting; -1 on failure.
 int clinux_unsent_byte_count(int descriptor);
 
 /// An eventfd, non-blocking and close-on-exec.
 int clinux_event_descriptor(void);
-/// A timerfd on CLOCK_MONOTONIC, non-blocking and close-on-exec, not running.
-int clinux_timer_descriptor(void);
-/// Makes the timer expire every `milliseconds`; 0 stops it.
-int clinux_timer_set(int timer, int milliseconds);
-
 /// Names the calling thread, at most 15 bytes.
 void clinux_name_thread(const char *name);
 

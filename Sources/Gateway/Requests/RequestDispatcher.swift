@@ -1,16 +1,15 @@
 import Responder
 
-/// Deals requests out to the event loops, each in turn.
+/// Gives each request to the worker of its event loop.
 struct RequestDispatcher: RequestHandler {
-    let workers: [Worker]
-    private let turn = ManagedCounter()
+    private let workers: [ObjectIdentifier: Worker]
 
     init(workers: [Worker]) {
-        self.workers = workers
+        self.workers = Dictionary(uniqueKeysWithValues: workers.map { (ObjectIdentifier($0.eventLoop), $0) })
     }
 
     func received(_ request: IncomingRequest) {
-        let index = self.workers.count == 1 ? 0 : self.turn.next() % self.workers.count
-        self.workers[index].begin(request)
+        guard let worker = self.workers[ObjectIdentifier(request.eventLoop)] else { return request.abort() }
+        worker.begin(request)
     }
 }

@@ -35,8 +35,6 @@ extension ResponderConfiguration {
                 )
             }
         )
-        // They share the cores with the event loops, and never block.
-        self.threads = configuration.threads.count(cores: System.coreCount)
         self.headerTimeout = configuration.headerTimeout
         self.clientTimeout = configuration.clientTimeout
         self.minimumRate = configuration.minimumRate

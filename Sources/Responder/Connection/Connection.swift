@@ -1,76 +1,99 @@
-import CLinux
 import Glibc
 import NIOCore
-import Synchronization
+import NIOPosix
 
-/// One connection of the web server. It owns its descriptor, which nobody else closes.
+/// One connection of the web server, on its event loop: its channel reads, waits and closes; what is sent goes to the
+/// descriptor at once, and through the channel only where the peer has to be waited for.
 ///
-/// The descriptor is registered once, edge-triggered. Whatever happens takes the connection's lock, which covers the
-/// non-blocking system calls too, since that is what keeps the descriptor from being closed, and its number given to
-/// another client, in between. What is to be done outside, above all waking and calling others, is collected in
-/// `Effects` and done after the lock is released.
-final class Connection: Sendable {
-    /// Names the connection in the epoll set; never used twice.
-    let token: UInt64
-    /// Whether the peer is on a unix socket.
-    let isLocal: Bool
+/// What happens is decided by `ConnectionState`. What is to be done outside, above all waking and calling others and
+/// closing, is collected in `Effects` and done when the state is as it shall be.
+///
+/// `@unchecked Sendable`: all of it is touched on the event loop only, where others come by `call` and `tell`.
+final class Connection: ChannelDuplexHandler, @unchecked Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// Never used twice.
+    let number: UInt64
     let core: ResponderCore
-    private let state: Mutex<ConnectionState>
+    private let deadlines: DeadlineList
+    private var state: ConnectionState
+    private var context: ChannelHandlerContext?
+    /// The channel would read, but nobody wants bytes.
+    private var isReadPending = false
 
-    init(token: UInt64, descriptor: Int32, isLocal: Bool, core: ResponderCore) {
-        self.token = token
-        self.isLocal = isLocal
+    /// What the channel is given to send where it has to wait for the peer: so little that there is room for it
+    /// whenever the socket says that there is some.
+    private static let waitingPieceSize = 1_024
+
+    init(number: UInt64, descriptor: Int32, deadlines: DeadlineList, core: ResponderCore) {
+        self.number = number
+        self.deadlines = deadlines
         self.core = core
-        self.state = Mutex(ConnectionState(descriptor: descriptor))
+        self.state = ConnectionState(descriptor: descriptor)
     }
 
-    // MARK: What the responder's threads call
+    var eventLoop: any EventLoop { self.deadlines.eventLoop }
 
-    /// Adds the descriptor to the epoll set. From here on events come in.
-    func register() {
-        self.perform { state, effects in
-            guard state.descriptor >= 0 else { return }
-            if clinux_epoll_add(self.core.epoll, state.descriptor, ConnectionState.normalEvents, self.token) != 0 {
-                state.close(self, &effects)
+    // MARK: From any thread
+
+    /// Gives the descriptor to a channel on the event loop.
+    func open(_ descriptor: Int32) {
+        ClientBootstrap(group: self.eventLoop)
+            // A handler that asks for a piece of a body gets one.
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 1_024, initial: 2_048, maximum: Exchange.pieceSize)
+            )
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(self) }
             }
+            .withConnectedSocket(descriptor)
+            .whenFailure { _ in self.tell { $0.channelClosed() } }
+    }
+
+    /// Calls the body on the event loop, at once where this is it.
+    func call<Result: Sendable>(_ body: @escaping @Sendable (Connection) -> Result) async -> Result {
+        if self.eventLoop.inEventLoop { return body(self) }
+        return await withUnsafeContinuation { continuation in
+            self.eventLoop.execute { continuation.resume(returning: body(self)) }
         }
     }
 
-    /// - Parameter events: the CLINUX_EPOLL bits.
-    func eventOccurred(_ events: UInt32, _ kit: ReadKit) {
-        self.perform { state, effects in
-            guard state.descriptor >= 0 else { return }
-            let hangup = events & (CLINUX_EPOLL_READ_HANGUP | CLINUX_EPOLL_HANGUP | CLINUX_EPOLL_ERROR) != 0
-            if hangup {
-                state.peerClosed(self, &effects)
-            } else {
-                if events & CLINUX_EPOLL_OUT != 0 { state.outputPossible(self, &effects) }
-                if events & CLINUX_EPOLL_IN != 0 { state.inputPossible(self, kit, &effects) }
-            }
+    func tell(_ body: @escaping @Sendable (Connection) -> Void) {
+        if self.eventLoop.inEventLoop {
+            body(self)
+        } else {
+            self.eventLoop.execute { body(self) }
         }
     }
+
+    // MARK: What the responder calls
 
     /// Looks at the deadlines.
     /// - Returns: whether one is still to come.
-    func tick(at now: ContinuousClock.Instant) -> Bool {
-        self.perform { state, effects in
+    func tick(at now: ContinuousClock.Instant, judgesPace: Bool) -> Bool {
+        // Hundreds of slow peers should cost a glance each.
+        guard self.state.isDue(at: now, judgesPace: judgesPace) else { return true }
+        return self.perform { state, effects in
             state.tick(at: now, self, &effects)
         }
     }
 
     /// Closes the connection unless a request is under way; one that has just come in counts.
-    func closeIfIdle(_ kit: ReadKit) {
+    func closeIfIdle() {
         self.perform { state, effects in
-            guard state.descriptor >= 0, case .head = state.phase else { return }
-            state.inputPossible(self, kit, &effects)
-            if state.descriptor >= 0, case .head = state.phase { state.close(self, &effects) }
+            guard case .head = state.phase, self.context != nil, !state.hasUnreadInput else { return }
+            state.close(self, &effects)
         }
     }
 
     /// Closes the connection, whatever it is doing.
     func cut() {
         self.perform { state, effects in
-            guard state.descriptor >= 0 else { return }
+            guard state.phase != .closed else { return }
             state.fail(state.exchange == nil ? nil : .shutDown, self, &effects)
         }
     }
@@ -85,12 +108,12 @@ final class Connection: Sendable {
     }
 
     func takeBodyPiece(_ serial: UInt64) -> BodyStep {
-        self.core.kits.with { kit in
-            self.perform { state, effects in
-                guard state.isLive(serial) else { return .failed(state.failure(serial)) }
-                return state.takeBodyPiece(self, kit, &effects)
-            }
+        guard self.state.isLive(serial), let exchange = self.state.exchange else {
+            return .failed(self.state.failure(serial))
         }
+        if let piece = exchange.takeCollected() { return .piece(piece) }
+        if exchange.isBodyComplete { return .end }
+        return exchange.isFinishing ? .failed(self.state.failure(serial)) : .wait
     }
 
     enum OutputStep: Sendable {
@@ -107,7 +130,7 @@ final class Connection: Sendable {
             }
             if let bytes { state.exchange?.output.append(bytes, to: stream) }
             if flushes || (state.exchange?.output.byteCount ?? 0) > ConnectionState.gatheredOutput {
-                state.sendOutput(flushes: true, self, &effects)
+                state.sendOutput(self, &effects)
             }
             return state.outputStep(serial, limit: self.core.configuration.outputLimit)
         }
@@ -115,31 +138,17 @@ final class Connection: Sendable {
 
     /// Whether `write` may go on.
     func outputStep(_ serial: UInt64) -> OutputStep {
-        self.perform { state, _ in
-            state.outputStep(serial, limit: self.core.configuration.outputLimit)
-        }
+        self.state.outputStep(serial, limit: self.core.configuration.outputLimit)
     }
 
-    /// - Returns: whether the request has left; else `waitForEnd` tells.
+    /// - Returns: whether the request has left; else waiting for its end tells.
     func finish(_ serial: UInt64) -> Bool {
-        let (isOver, needsDrain) = self.perform { state, effects in
-            guard state.isLive(serial) else { return (true, false) }
+        self.perform { state, effects in
+            guard state.isLive(serial) else { return true }
             state.exchange?.isFinishing = true
             state.exchange?.wakeReader(&effects)
-            state.sendOutput(flushes: true, self, &effects)
-            return (!state.isLive(serial), state.phase == .draining)
-        }
-        if needsDrain { self.drain() }
-        return isOver
-    }
-
-    /// Reads and throws away what has come in of an unread body.
-    func drain() {
-        self.core.kits.with { kit in
-            self.perform { state, effects in
-                guard state.descriptor >= 0, state.phase == .draining else { return }
-                state.inputPossible(self, kit, &effects)
-            }
+            state.sendOutput(self, &effects)
+            return !state.isLive(serial)
         }
     }
 
@@ -151,14 +160,11 @@ final class Connection: Sendable {
     }
 
     func onClientGone(_ action: @escaping @Sendable () -> Void, _ serial: UInt64) {
-        let isGone = self.perform { state, _ in
-            if state.isLive(serial) {
-                state.exchange?.goneAction = action
-                return false
-            }
-            return state.isGone(serial)
+        if self.state.isLive(serial) {
+            self.state.exchange?.goneAction = action
+        } else if self.state.isGone(serial) {
+            action()
         }
-        if isGone { action() }
     }
 
     enum Waiter {
@@ -171,39 +177,112 @@ final class Connection: Sendable {
     /// cancelled.
     func wait(as waiter: Waiter, _ serial: UInt64) async {
         await withTaskCancellationHandler {
-            await withUnsafeContinuation { continuation in
-                let isNew = self.perform { state, effects in
-                    guard state.isLive(serial), waiter == .end || !Task.isCancelled else { return true }
-                    return !state.register(continuation, as: waiter, self, &effects)
+            await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+                self.tell { connection in
+                    let isRegistered = connection.perform { state, effects in
+                        state.isLive(serial) && state.register(continuation, as: waiter, connection, &effects)
+                    }
+                    if !isRegistered { continuation.resume() }
                 }
-                if isNew { continuation.resume() }
             }
         } onCancel: {
             guard waiter != .end else { return }
-            self.perform { state, effects in
-                guard state.isLive(serial) else { return }
-                switch waiter {
-                case .reader: state.exchange?.wakeReader(&effects)
-                case .writer: state.exchange?.wakeWriter(&effects)
-                case .end: break
+            self.tell { connection in
+                connection.perform { state, effects in
+                    guard state.isLive(serial) else { return }
+                    state.exchange?.giveUpWaiting(as: waiter, &effects)
                 }
             }
         }
     }
 
+    // MARK: The channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        if self.core.isStopping { self.closeIfIdle() }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if self.state.wantsInput {
+            context.read()
+        } else {
+            self.isReadPending = true
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        self.perform { state, effects in
+            self.unwrapInboundIn(data).withUnsafeReadableBytes { state.received($0, self, &effects) }
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.channelClosed()
+    }
+
+    /// The peer closed its end, or the connection broke, or it could not be opened.
+    private func channelClosed() {
+        self.perform { state, effects in
+            state.channelClosed(self, &effects)
+        }
+    }
+
+    /// Has the channel wait until the peer takes something.
+    private func waitForOutput() {
+        guard let context, let piece = self.state.exchange?.output.takeFirst(atMost: Self.waitingPieceSize) else {
+            return
+        }
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        // Where it fails the channel is closed.
+        promise.futureResult.assumeIsolated().whenSuccess {
+            self.perform { state, effects in
+                state.outputPossible(self, &effects)
+            }
+        }
+        context.writeAndFlush(self.wrapOutboundOut(piece), promise: promise)
+    }
+
     // MARK: -
 
-    /// Decides under the lock, acts after it.
+    /// Decides first, acts afterwards.
     @discardableResult
-    private func perform<Result: Sendable>(
-        _ body: (inout ConnectionState, inout Effects) -> Result
-    ) -> Result {
+    private func perform<Result>(_ body: (inout ConnectionState, inout Effects) -> Result) -> Result {
+        self.eventLoop.assertInEventLoop()
         var effects = Effects()
-        let result = self.state.withLock { state in
-            body(&state, &effects)
-        }
-        effects.perform(on: self)
+        let result = body(&self.state, &effects)
+        self.carryOut(effects)
         return result
+    }
+
+    private func carryOut(_ effects: Effects) {
+        if effects.isWatched { self.deadlines.watch(self) }
+        if effects.isClosed {
+            self.context?.close(promise: nil)
+            self.core.connectionClosed(self)
+        }
+        if let refusal = effects.refusal { self.core.refused(refusal) }
+        effects.reader?.resume()
+        effects.writer?.resume()
+        effects.ended?.resume()
+        effects.goneAction?()
+        if let delivered = effects.delivered { self.core.handler.received(delivered) }
+        if effects.isOutputBlocked { self.waitForOutput() }
+        if self.isReadPending, self.state.wantsInput {
+            self.isReadPending = false
+            self.context?.read()
+        }
     }
 }
 
@@ -217,15 +296,5 @@ struct Effects {
     var refusal: RefusalReason?
     var isClosed = false
     var isWatched = false
-
-    func perform(on connection: Connection) {
-        if self.isWatched { connection.core.deadlines.watch(connection) }
-        if self.isClosed { connection.core.connectionClosed(connection) }
-        if let refusal { connection.core.refused(refusal) }
-        self.reader?.resume()
-        self.writer?.resume()
-        self.ended?.resume()
-        self.goneAction?()
-        if let delivered { connection.core.handler.received(delivered) }
-    }
+    var isOutputBlocked = false
 }

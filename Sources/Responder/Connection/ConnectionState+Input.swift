@@ -3,41 +3,53 @@ import Glibc
 import NIOCore
 
 extension ConnectionState {
-    private enum Received {
-        case bytes(UnsafeRawBufferPointer)
-        /// The socket is empty.
-        case nothing
-        case closed
-    }
-
-    private func receiveOnce(_ kit: ReadKit, atMost limit: Int) -> Received {
-        while true {
-            let count = recv(self.descriptor, kit.buffer.baseAddress, limit, 0)
-            if count > 0 { return .bytes(UnsafeRawBufferPointer(rebasing: kit.buffer[..<count])) }
-            if count == 0 { return .closed }
-            if errno == EINTR { continue }
-            return errno == EAGAIN ? .nothing : .closed
+    /// Bytes from the peer.
+    mutating func received(
+        _ bytes: UnsafeRawBufferPointer,
+        _ connection: Connection,
+        _ effects: inout Effects
+    ) {
+        switch self.phase {
+        case .head:
+            self.headReceived(bytes, connection, &effects)
+            if self.phase == .head, connection.core.isStopping { self.close(connection, &effects) }
+        case .collecting:
+            self.collect(bytes, connection, &effects)
+        case .active where self.exchange?.isBodyComplete == true:
+            self.unexpectedInput(bytes, connection, &effects)
+        case .active:
+            self.pieceReceived(bytes, connection, &effects)
+        case .draining:
+            self.drain(bytes, connection, &effects)
+        case .discarding:
+            self.discard(bytes.count, connection, &effects)
+        case .closed:
+            break
         }
     }
 
-    /// Reads what there is, as long as it is for us and not for the handler.
-    mutating func receive(_ connection: Connection, _ kit: ReadKit, _ effects: inout Effects) {
-        while self.phase != .active, self.phase != .closed {
-            switch self.receiveOnce(kit, atMost: ReadKit.bufferSize) {
-            case .nothing: return
-            case .closed: return self.peerClosed(connection, &effects)
-            case .bytes(let bytes):
-                switch self.phase {
-                case .head: self.headReceived(bytes, connection, kit, &effects)
-                case .collecting: self.collect(bytes, connection, kit, &effects)
-                case .draining: self.drain(bytes, connection, kit, &effects)
-                case .discarding: self.discard(bytes.count, connection, &effects)
-                case .active, .closed: return
-                }
-                // Edge-triggered: a short read says that the socket is empty, and what comes later is a new event.
-                if bytes.count < ReadKit.bufferSize { return }
-            }
+    /// Whether the channel may read: a body that is streamed is read as its reader asks for it.
+    var wantsInput: Bool {
+        switch self.phase {
+        case .active: self.exchange.map { $0.isBodyComplete || $0.reader != nil } ?? true
+        case .head, .collecting, .draining, .discarding, .closed: true
         }
+    }
+
+    /// Whether something has come in that the channel has not read yet.
+    var hasUnreadInput: Bool {
+        var byte: UInt8 = 0
+        return self.descriptor >= 0 && recv(self.descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT)) > 0
+    }
+
+    /// Nothing may come in while a whole request waits for its answer, but the wish to abort it.
+    private mutating func unexpectedInput(
+        _ bytes: UnsafeRawBufferPointer,
+        _ connection: Connection,
+        _ effects: inout Effects
+    ) {
+        let isAbort = bytes.count >= 2 && bytes[1] == RecordHeader.abortRequest
+        self.fail(isAbort ? .aborted : .pipelined, connection, &effects)
     }
 
     // MARK: Head
@@ -45,7 +57,6 @@ extension ConnectionState {
     private mutating func headReceived(
         _ bytes: UnsafeRawBufferPointer,
         _ connection: Connection,
-        _ kit: ReadKit,
         _ effects: inout Effects
     ) {
         switch self.headGuard.examine(bytes) {
@@ -58,7 +69,7 @@ extension ConnectionState {
         case .refuse(let reason):
             self.refuse(reason, requestID: self.headGuard.requestID, connection, &effects)
         case .complete(let count):
-            self.headCompleted(bytes, headEnd: count, connection, kit, &effects)
+            self.headCompleted(bytes, headEnd: count, connection, &effects)
         }
     }
 
@@ -66,7 +77,6 @@ extension ConnectionState {
         _ bytes: UnsafeRawBufferPointer,
         headEnd: Int,
         _ connection: Connection,
-        _ kit: ReadKit,
         _ effects: inout Effects
     ) {
         let requestID = self.headGuard.requestID
@@ -79,34 +89,20 @@ extension ConnectionState {
         }
         guard passage.consumed == body.count else { return self.fail(.pipelined, connection, &effects) }
 
-        // One write and, up to 8 KB, one read of libfcgi for the head and whatever came with it.
         let fed = UnsafeRawBufferPointer(rebasing: bytes[..<(headEnd + passage.needed)])
-        let isFed = (self.partialHead?.withUnsafeReadableBytes { kit.pipe.write($0) } ?? true) && kit.pipe.write(fed)
+        let partialHead = self.partialHead ?? ByteBuffer()
+        let head = self.headGuard
         self.partialHead = nil
         self.deadline = nil
-        guard isFed else {
-            kit.pipe.renew()
-            return self.fail(.libraryError, connection, &effects)
+        let exchange = partialHead.withUnsafeReadableBytes { partialHead in
+            LibraryMemory.reading(partialHead, fed) {
+                Exchange.accept(head, bodyGuard, passage, body: body, connection.core.statistics)
+            }
         }
-        guard let library = LibraryRequest.accept(from: kit.pipe, descriptor: self.descriptor) else {
-            return self.fail(.libraryError, connection, &effects)
-        }
-        var repeatedCount = 0
-        let exchange = Exchange(
-            library: library,
-            head: self.headGuard,
-            parameters: library.parameters(repeated: &repeatedCount),
-            bodyGuard: bodyGuard
-        )
-        if repeatedCount > 0 { connection.core.statistics.parametersRepeated(repeatedCount) }
-        let isRead = exchange.readFedBody(passage, of: body, kit)
+        guard let exchange else { return self.fail(.libraryError, connection, &effects) }
         self.exchange = exchange
         self.phase = .collecting
         self.serial += 1
-        guard isRead else {
-            kit.pipe.renew()
-            return self.fail(.libraryError, connection, &effects)
-        }
         self.bodyGrew(connection, &effects)
     }
 
@@ -115,11 +111,10 @@ extension ConnectionState {
     private mutating func collect(
         _ bytes: UnsafeRawBufferPointer,
         _ connection: Connection,
-        _ kit: ReadKit,
         _ effects: inout Effects
     ) {
         guard let exchange = self.exchange else { return }
-        switch exchange.bodyReceived(bytes, kit) {
+        switch exchange.bodyReceived(bytes) {
         case .failure(let failure):
             self.refuse(failure.reason, requestID: exchange.requestID, connection, &effects)
         case .success(let consumed):
@@ -167,44 +162,30 @@ extension ConnectionState {
         )
     }
 
-    /// The next piece of a streamed body for the handler, at most 32 KiB unless more came with the head.
-    mutating func takeBodyPiece(
+    /// A piece of a streamed body.
+    private mutating func pieceReceived(
+        _ bytes: UnsafeRawBufferPointer,
         _ connection: Connection,
-        _ kit: ReadKit,
         _ effects: inout Effects
-    ) -> Connection.BodyStep {
-        while let exchange = self.exchange {
-            if let piece = exchange.takeCollected() { return .piece(piece) }
-            if exchange.isBodyComplete { return .end }
-            if exchange.isFinishing { break }
-            exchange.isInputPending = false
-            switch self.receiveOnce(kit, atMost: Exchange.pieceSize) {
-            case .nothing:
-                return .wait
-            case .closed:
-                self.fail(.disconnected, connection, &effects)
-            case .bytes(let bytes):
-                exchange.isInputPending = true
-                switch exchange.bodyReceived(bytes, kit) {
-                case .failure(let failure):
-                    self.fail(failure.reason, connection, &effects)
-                case .success(let consumed):
-                    exchange.pace.received(bytes.count, at: .now)
-                    if consumed < bytes.count { self.fail(.pipelined, connection, &effects) }
-                }
-            }
+    ) {
+        guard let exchange = self.exchange else { return }
+        switch exchange.bodyReceived(bytes) {
+        case .failure(let failure):
+            self.fail(failure.reason, connection, &effects)
+        case .success(let consumed):
+            exchange.pace.received(bytes.count, at: .now)
+            guard consumed == bytes.count else { return self.fail(.pipelined, connection, &effects) }
+            if exchange.isBodyComplete || exchange.collected.readableBytes > 0 { exchange.wakeReader(&effects) }
         }
-        return .failed(self.failure(self.serial))
     }
 
     private mutating func drain(
         _ bytes: UnsafeRawBufferPointer,
         _ connection: Connection,
-        _ kit: ReadKit,
         _ effects: inout Effects
     ) {
         guard let exchange = self.exchange else { return self.close(connection, &effects) }
-        switch exchange.bodyReceived(bytes, kit) {
+        switch exchange.bodyReceived(bytes) {
         case .failure(let failure):
             self.fail(failure.reason, connection, &effects)
         case .success(let consumed):
@@ -214,7 +195,7 @@ extension ConnectionState {
                 self.park(connection, &effects)
                 // The answer has been sent, so the next request may be here already.
                 let next = UnsafeRawBufferPointer(rebasing: bytes[consumed...])
-                if self.phase == .head, !next.isEmpty { self.headReceived(next, connection, kit, &effects) }
+                if self.phase == .head, !next.isEmpty { self.headReceived(next, connection, &effects) }
             } else if self.discardedByteCount > connection.core.configuration.drainLimit {
                 self.fail(.drainLimit, connection, &effects)
             }
@@ -262,6 +243,23 @@ extension Exchange {
         let reason: RefusalReason
     }
 
+    /// Has libfcgi take a whole head and what has come of its body.
+    /// - Returns: nil where libfcgi does not agree with the guards.
+    static func accept(
+        _ head: HeadGuard,
+        _ bodyGuard: BodyGuard,
+        _ passage: BodyGuard.Passage,
+        body: UnsafeRawBufferPointer,
+        _ statistics: StatisticsCounters
+    ) -> Exchange? {
+        guard let library = LibraryRequest.accept() else { return nil }
+        var repeatedCount = 0
+        let parameters = library.parameters(repeated: &repeatedCount)
+        if repeatedCount > 0 { statistics.parametersRepeated(repeatedCount) }
+        let exchange = Exchange(library: library, head: head, parameters: parameters, bodyGuard: bodyGuard)
+        return exchange.read(passage, of: body) ? exchange : nil
+    }
+
     func takeCollected() -> ByteBuffer? {
         guard self.collected.readableBytes > 0 else { return nil }
         defer { self.collected = ByteBuffer() }
@@ -270,41 +268,26 @@ extension Exchange {
 
     /// Has libfcgi read the content of these bytes into `collected`.
     /// - Returns: how many of the bytes belong to this request.
-    func bodyReceived(_ bytes: UnsafeRawBufferPointer, _ kit: ReadKit) -> Result<Int, Failure> {
+    func bodyReceived(_ bytes: UnsafeRawBufferPointer) -> Result<Int, Failure> {
         let passage: BodyGuard.Passage
         switch self.bodyGuard.examine(bytes) {
         case .refuse(let reason): return .failure(Failure(reason: reason))
         case .pass(let passed): passage = passed
         }
+        let isRead: Bool
         if passage.needed > 0 {
-            let isFed =
-                self.held.withUnsafeReadableBytes { kit.pipe.write($0) }
-                && kit.pipe.write(UnsafeRawBufferPointer(rebasing: bytes[..<passage.needed]))
-            self.held.clear()
-            guard isFed else {
-                kit.pipe.renew()
-                return .failure(Failure(reason: .libraryError))
-            }
+            let held = self.held
+            self.held = ByteBuffer()
+            isRead =
+                held.withUnsafeReadableBytes { held in
+                    LibraryMemory.reading(held, UnsafeRawBufferPointer(rebasing: bytes[..<passage.needed])) {
+                        self.read(passage, of: bytes) ? true : nil
+                    }
+                } ?? false
+        } else {
+            isRead = self.read(passage, of: bytes)
         }
-        guard self.readFedBody(passage, of: bytes, kit) else {
-            kit.pipe.renew()
-            return .failure(Failure(reason: .libraryError))
-        }
-        return .success(passage.consumed)
-    }
-
-    /// Has libfcgi read what the pipe holds for it, and keeps what is not needed yet.
-    func readFedBody(_ passage: BodyGuard.Passage, of bytes: UnsafeRawBufferPointer, _ kit: ReadKit) -> Bool {
-        if passage.content > 0 {
-            guard self.library.readBody(passage.content, from: kit.pipe, into: &self.collected) else { return false }
-        }
-        if self.bodyGuard.isComplete {
-            guard self.library.endBody(from: kit.pipe) else { return false }
-            self.isBodyComplete = true
-        } else if passage.needed < passage.consumed {
-            self.held.writeBytes(bytes[passage.needed..<passage.consumed])
-        }
-        return true
+        return isRead ? .success(passage.consumed) : .failure(Failure(reason: .libraryError))
     }
 }
 

@@ -5,11 +5,10 @@ import NIOCore
 extension ConnectionState {
     /// The peer takes bytes again.
     mutating func outputPossible(_ connection: Connection, _ effects: inout Effects) {
-        guard self.phase == .active, self.isOutputWatched else { return }
+        guard self.phase == .active, self.exchange?.outputDeadline != nil else { return }
         self.exchange?.outputDeadline = nil
-        self.sendOutput(flushes: true, connection, &effects)
+        self.sendOutput(connection, &effects)
         guard self.phase == .active, let exchange = self.exchange else { return }
-        if exchange.outputDeadline == nil { self.watchOutput(false, connection) }
         if exchange.output.byteCount <= connection.core.configuration.outputLimit {
             exchange.wakeWriter(&effects)
         }
@@ -21,34 +20,11 @@ extension ConnectionState {
     }
 
     /// Sends as much as the peer takes, and the end of the request behind it where the handler has finished.
-    mutating func sendOutput(flushes: Bool, _ connection: Connection, _ effects: inout Effects) {
+    mutating func sendOutput(_ connection: Connection, _ effects: inout Effects) {
         guard let exchange = self.exchange, exchange.outputDeadline == nil else { return }
-        if exchange.output.fitsLibrary, exchange.isFinishing || (flushes && !exchange.output.isEmpty) {
-            self.sendThroughLibrary(connection, &effects)
-            return
-        }
-        if exchange.isFinishing { exchange.output.endErrorText(requestID: exchange.requestID) }
-        exchange.output.frame(requestID: exchange.requestID)
-        guard self.sendRecords(connection, &effects) else { return }
-        if exchange.isFinishing { self.sendThroughLibrary(connection, &effects) }
-    }
-
-    /// A small response as a whole, a small piece of one, or the end of one.
-    private mutating func sendThroughLibrary(_ connection: Connection, _ effects: inout Effects) {
-        guard let exchange = self.exchange else { return }
-        // libfcgi cannot resume a write that the peer took half of. A unix socket that nothing of this response has
-        // gone to is empty, unless the peer does not read its answers, and then its connection is closed.
-        guard (connection.isLocal && !exchange.hasSent) || self.isWritable else {
-            return self.outputBlocked(connection, &effects)
-        }
-        let library = exchange.library
-        exchange.output.takeAll { library.put($0) }
-        exchange.hasSent = true
-        if exchange.isFinishing {
-            guard library.end() else { return self.fail(.disconnected, connection, &effects) }
+        guard exchange.frameOutput() else { return self.fail(.libraryError, connection, &effects) }
+        if self.sendRecords(connection, &effects), exchange.isFinishing {
             self.requestAnswered(connection, &effects)
-        } else if !library.flush() {
-            self.fail(.disconnected, connection, &effects)
         }
     }
 
@@ -56,13 +32,11 @@ extension ConnectionState {
     private mutating func sendRecords(_ connection: Connection, _ effects: inout Effects) -> Bool {
         guard let exchange = self.exchange else { return false }
         while !exchange.output.isEmpty {
-            let isFinishing = exchange.isFinishing
             let descriptor = self.descriptor
             let count = exchange.output.withVectors { vectors in
-                clinux_send_vectors(descriptor, vectors.baseAddress, Int32(vectors.count), isFinishing ? 1 : 0)
+                clinux_send_vectors(descriptor, vectors.baseAddress, Int32(vectors.count))
             }
             if count > 0 {
-                exchange.hasSent = true
                 exchange.output.sent(count)
             } else if count < 0 && errno == EAGAIN {
                 self.outputBlocked(connection, &effects)
@@ -79,7 +53,7 @@ extension ConnectionState {
         self.exchange?.outputDeadline = .now + connection.core.configuration.writeTimeout
         self.exchange?.unsentByteCount = clinux_unsent_byte_count(self.descriptor)
         self.watch(&effects)
-        self.watchOutput(true, connection)
+        effects.isOutputBlocked = true
     }
 
     /// The time in which the peer has to take something has passed. The socket reports room only when most of its
@@ -94,13 +68,6 @@ extension ConnectionState {
         exchange.outputDeadline = .now + connection.core.configuration.writeTimeout
     }
 
-    /// Whether the socket has room for more than libfcgi writes at once: it reports so only with a third of its
-    /// buffer free.
-    private var isWritable: Bool {
-        var poll = pollfd(fd: self.descriptor, events: Int16(POLLOUT), revents: 0)
-        return Glibc.poll(&poll, 1, 0) > 0
-    }
-
     /// - Returns: false where there is something new for the waiter already.
     mutating func register(
         _ continuation: UnsafeContinuation<Void, Never>,
@@ -108,10 +75,12 @@ extension ConnectionState {
         _ connection: Connection,
         _ effects: inout Effects
     ) -> Bool {
-        guard let exchange = self.exchange else { return false }
+        guard let exchange = self.exchange, !exchange.takeCancellation(of: waiter) else { return false }
         switch waiter {
         case .reader:
-            guard !exchange.isInputPending, !exchange.isFinishing, exchange.reader == nil else { return false }
+            guard !exchange.isBodyComplete, exchange.collected.readableBytes == 0, !exchange.isFinishing,
+                exchange.reader == nil
+            else { return false }
             exchange.reader = continuation
             exchange.pace.waitBegan(at: .now)
             self.watch(&effects)
@@ -124,6 +93,28 @@ extension ConnectionState {
             guard exchange.end == nil else { return false }
             exchange.end = continuation
         }
+        return true
+    }
+}
+
+extension Exchange {
+    /// Puts what waits into records: a small response and the end of each by libfcgi, all else by the queue (L26).
+    /// - Returns: false where libfcgi has failed.
+    fileprivate func frameOutput() -> Bool {
+        guard !self.isEndFramed else { return true }
+        if !self.output.fitsLibrary {
+            if self.isFinishing { self.output.endErrorText(requestID: self.requestID) }
+            self.output.frame(requestID: self.requestID)
+        }
+        guard self.isFinishing || self.output.hasPieces else { return true }
+        let records = LibraryResponse.records(
+            of: &self.output,
+            requestID: self.requestID,
+            ends: self.isFinishing
+        )
+        guard let records else { return false }
+        self.output.append(records: records)
+        self.isEndFramed = self.isFinishing
         return true
     }
 }

@@ -1,9 +1,8 @@
 import CGI
-import CLinux
 import Glibc
 import NIOCore
 
-/// Where a connection is in its life. All methods are called under the connection's lock and never block.
+/// Where a connection is in its life. No method blocks.
 struct ConnectionState {
     enum Phase {
         /// Between requests, or in the middle of a head.
@@ -19,13 +18,12 @@ struct ConnectionState {
         case closed
     }
 
-    static let normalEvents = CLINUX_EPOLL_IN | CLINUX_EPOLL_READ_HANGUP | CLINUX_EPOLL_EDGE
     /// Output is sent without being asked once so much of it has come together.
     static let gatheredOutput = 32 * 1024
     /// How long a body of unknown length may take before the handler gets it as a stream.
     static let patience: Duration = .milliseconds(50)
 
-    /// -1 when closed.
+    /// Of the channel, for what is sent; -1 when that is closed, or about to be.
     private(set) var descriptor: Int32
     var phase = Phase.head
     var headGuard = HeadGuard()
@@ -37,8 +35,6 @@ struct ConnectionState {
     /// Counts the requests of this connection.
     var serial: UInt64 = 0
     var exchange: Exchange?
-    /// Whether EPOLLOUT is registered.
-    var isOutputWatched = false
     /// Bytes thrown away in the phases `draining` and `discarding`.
     var discardedByteCount = 0
     /// Whether the peer went away before the last request had ended.
@@ -67,8 +63,9 @@ struct ConnectionState {
 
     // MARK: Events
 
-    /// The peer closed its end or the connection broke: nobody is left to answer.
-    mutating func peerClosed(_ connection: Connection, _ effects: inout Effects) {
+    /// The channel has closed the descriptor: the peer has closed its end, or the connection broke.
+    mutating func channelClosed(_ connection: Connection, _ effects: inout Effects) {
+        self.descriptor = -1
         switch self.phase {
         case .head where !self.headGuard.hasBegun, .draining, .discarding, .closed:
             self.close(connection, &effects)
@@ -77,28 +74,14 @@ struct ConnectionState {
         }
     }
 
-    mutating func inputPossible(_ connection: Connection, _ kit: ReadKit, _ effects: inout Effects) {
+    /// Whether `tick` has anything to do.
+    func isDue(at now: ContinuousClock.Instant, judgesPace: Bool) -> Bool {
         switch self.phase {
-        case .head, .collecting, .draining, .discarding:
-            self.receive(connection, kit, &effects)
-        case .active where self.exchange?.isBodyComplete == true:
-            self.unexpectedInput(connection, &effects)
-        case .active:
-            self.exchange?.isInputPending = true
-            self.exchange?.wakeReader(&effects)
-        case .closed:
-            break
+        case .head, .draining, .discarding: self.deadline.map { now >= $0 } ?? true
+        case .collecting: judgesPace || self.deadline.map { now >= $0 } ?? false
+        case .active: judgesPace || self.exchange?.outputDeadline.map { now >= $0 } ?? (self.exchange?.reader == nil)
+        case .closed: true
         }
-    }
-
-    /// Nothing may come in while a whole request waits for its answer, but the wish to abort it.
-    private mutating func unexpectedInput(_ connection: Connection, _ effects: inout Effects) {
-        var header: UInt64 = 0
-        let count = recv(self.descriptor, &header, RecordHeader.byteCount, Int32(MSG_PEEK))
-        if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
-        guard count > 0 else { return self.fail(.disconnected, connection, &effects) }
-        let isAbort = count >= 2 && RecordHeader(UInt64(bigEndian: header)).type == RecordHeader.abortRequest
-        self.fail(isAbort ? .aborted : .pipelined, connection, &effects)
     }
 
     /// - Returns: whether a deadline is still to come.
@@ -112,7 +95,7 @@ struct ConnectionState {
                 default: self.close(connection, &effects)
                 }
             }
-            self.isWatched = self.descriptor >= 0 && self.deadline != nil
+            self.isWatched = self.phase != .closed && self.deadline != nil
         case .collecting:
             if let deadline, now >= deadline {
                 self.deadline = nil
@@ -122,7 +105,7 @@ struct ConnectionState {
                 if let reason = self.exchange?.pace.judge(at: now, connection.core.paceLimits) {
                     self.fail(reason, connection, &effects)
                 }
-                self.isWatched = self.descriptor >= 0
+                self.isWatched = self.phase != .closed
             }
         case .active:
             if self.exchange?.reader != nil,
@@ -165,10 +148,9 @@ struct ConnectionState {
     }
 
     mutating func close(_ connection: Connection, _ effects: inout Effects) {
-        guard self.descriptor >= 0 else { return }
+        guard self.phase != .closed else { return }
         // A child that is just being started may still hold the descriptor; the peer need not wait for its exec.
-        _ = shutdown(self.descriptor, Int32(SHUT_RDWR))
-        _ = Glibc.close(self.descriptor)
+        if self.descriptor >= 0 { _ = shutdown(self.descriptor, Int32(SHUT_RDWR)) }
         self.descriptor = -1
         self.phase = .closed
         self.partialHead = nil
@@ -180,7 +162,6 @@ struct ConnectionState {
     mutating func discardExchange(_ effects: inout Effects) {
         guard let exchange = self.exchange else { return }
         exchange.wakeAll(&effects)
-        exchange.library.discard()
         self.exchange = nil
     }
 
@@ -189,7 +170,6 @@ struct ConnectionState {
         connection.core.statistics.requestEnded()
         self.exchange?.wakeAll(&effects)
         self.exchange?.goneAction = nil
-        if self.isOutputWatched { self.watchOutput(false, connection) }
         if self.exchange?.isBodyComplete == true {
             self.park(connection, &effects)
         } else {
@@ -210,12 +190,5 @@ struct ConnectionState {
         guard keepsConnection else { return self.close(connection, &effects) }
         self.phase = .head
         self.headGuard = HeadGuard()
-    }
-
-    /// Registers or removes EPOLLOUT. If output is possible already, the event comes at once.
-    mutating func watchOutput(_ isWatched: Bool, _ connection: Connection) {
-        let events = Self.normalEvents | (isWatched ? CLINUX_EPOLL_OUT : 0)
-        _ = clinux_epoll_modify(connection.core.epoll, self.descriptor, events, connection.token)
-        self.isOutputWatched = isWatched
     }
 }

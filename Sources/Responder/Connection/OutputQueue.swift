@@ -4,7 +4,7 @@ import Glibc
 import NIOCore
 
 /// The part of a response that the peer has not taken yet: pieces in the order in which they were written, which
-/// become FCGI_STDOUT and FCGI_STDERR records when they are sent, with one write for many of libfcgi's (L26).
+/// become FCGI_STDOUT and FCGI_STDERR records when they are sent, with one write for many (L26).
 struct OutputQueue {
     enum Stream {
         case output
@@ -33,10 +33,12 @@ struct OutputQueue {
 
     /// Bytes that wait, with the headers of the records that have been made.
     var byteCount: Int { self.pieceByteCount + self.framedByteCount }
+    /// Whether anything waits that is not in records.
+    var hasPieces: Bool { !self.pieces.isEmpty }
     var isEmpty: Bool { self.byteCount == 0 && self.framed.isEmpty && self.pieces.isEmpty }
     /// Whether all of it is ordinary output that fits into libfcgi's buffer.
     var fitsLibrary: Bool {
-        !self.hasErrorText && self.framed.isEmpty && self.pieceByteCount <= LibraryRequest.bufferedOutputLimit
+        !self.hasErrorText && self.framed.isEmpty && self.pieceByteCount <= LibraryResponse.bufferedOutputLimit
     }
 
     mutating func append(_ bytes: ByteBuffer, to stream: Stream) {
@@ -88,6 +90,12 @@ struct OutputQueue {
         }
     }
 
+    /// Adds bytes that are records already.
+    mutating func append(records: ByteBuffer) {
+        self.framedByteCount += records.readableBytes
+        self.framed.append(records)
+    }
+
     private mutating func appendHeader(type: UInt8, requestID: UInt16, contentLength: Int) {
         var header = ByteBuffer()
         header.writeInteger(RecordHeader.bits(type: type, requestID: requestID, contentLength: contentLength))
@@ -111,6 +119,13 @@ struct OutputQueue {
             }
             return body(UnsafeBufferPointer(rebasing: vectors[..<count]))
         }
+    }
+
+    /// Takes bytes from the front of the records.
+    mutating func takeFirst(atMost limit: Int) -> ByteBuffer? {
+        guard let piece = self.framed.first?.readableBytesView.prefix(limit) else { return nil }
+        self.sent(piece.count)
+        return ByteBuffer(piece)
     }
 
     /// Removes so many bytes from the front of the records.

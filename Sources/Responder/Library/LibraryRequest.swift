@@ -1,48 +1,39 @@
 import CFastCGI
+import CFastCGIMemory
 import CGI
 import Glibc
 import NIOCore
 
-/// One request inside libfcgi.
+/// One request inside libfcgi while its head and body are read, all of it in memory.
 ///
-/// Whoever holds it calls `discard()` exactly once; no other method may follow. The library never closes the
-/// connection's descriptor and never waits for it (L7, L11–L13, L24).
+/// Whoever holds it calls `discard()` exactly once; no other method may follow. The library never has a descriptor, and
+/// so closes none and waits for none (L7, L11–L13, L24).
 ///
-/// `@unchecked Sendable`: lives in its connection's state and is touched only under that connection's lock.
+/// `@unchecked Sendable`: lives in its connection's state and is touched only on that connection's event loop.
 struct LibraryRequest: @unchecked Sendable {
-    /// What fits into libfcgi's output buffer (8,192 bytes) together with a record's header, its padding and the
-    /// records that end the request: so much leaves in one write.
-    static let bufferedOutputLimit = 8_136
+    fileprivate let raw: UnsafeMutablePointer<FCGX_Request>
 
-    private let raw: UnsafeMutablePointer<FCGX_Request>
-    private let descriptor: Int32
-
-    /// Lets libfcgi parse a head that the guard has passed and that is in the pipe.
-    /// - Parameter descriptor: the connection to answer on.
+    /// Lets libfcgi parse a head that the guard has passed. Inside of `LibraryMemory.reading`.
     /// - Returns: nil where libfcgi does not agree with the guard.
-    static func accept(from pipe: FeedPipe, descriptor: Int32) -> LibraryRequest? {
+    static func accept() -> LibraryRequest? {
         let raw = UnsafeMutablePointer<FCGX_Request>.allocate(capacity: 1)
         FCGX_InitRequest(raw, -1, 0)
-        raw.pointee.ipcFd = pipe.readEnd
+        raw.pointee.ipcFd = Int32(CFASTCGI_NO_DESCRIPTOR)
         // Preset, because FCGX_Accept_r begins by finishing a request before this one, and would close the descriptor.
         raw.pointee.keepConnection = 1
         // A closed descriptor is not lingered on.
         raw.pointee.detached = 1
         raw.pointee.appStatus = 0
         guard FCGX_Accept_r(raw) == 0 else {
-            // The library has closed the descriptor that it was given.
-            pipe.renew(readEndIsClosed: true)
             raw.deallocate()
             return nil
         }
-        let request = LibraryRequest(raw: raw, descriptor: descriptor)
+        let request = LibraryRequest(raw: raw)
         // FCGX_Accept_r also returns 0 for parameters that were cut off.
         guard FCGX_GetError(raw.pointee.in) == 0 else {
-            pipe.renew()
             request.discard()
             return nil
         }
-        raw.pointee.ipcFd = descriptor
         return request
     }
 
@@ -60,55 +51,73 @@ struct LibraryRequest: @unchecked Sendable {
         return builder.parameters
     }
 
-    /// Reads exactly so many bytes of the body, all of which are in the pipe.
+    /// Reads exactly so many bytes of the body. Inside of `LibraryMemory.reading`.
     /// - Returns: whether they were there.
-    func readBody(_ count: Int, from pipe: FeedPipe, into buffer: inout ByteBuffer) -> Bool {
-        self.raw.pointee.ipcFd = pipe.readEnd
-        defer { self.raw.pointee.ipcFd = self.descriptor }
+    func readBody(_ count: Int, into buffer: inout ByteBuffer) -> Bool {
         let read = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { target in
             Int(FCGX_GetStr(target.bindMemory(to: CChar.self).baseAddress, Int32(count), self.raw.pointee.in))
         }
         return read == count && FCGX_GetError(self.raw.pointee.in) == 0
     }
 
-    /// Reads the end of the body, which is in the pipe, and gives back the input buffer.
+    /// Reads the end of the body. Inside of `LibraryMemory.reading`.
     /// - Returns: whether it was a clean one.
-    func endBody(from pipe: FeedPipe) -> Bool {
-        self.raw.pointee.ipcFd = pipe.readEnd
-        defer { self.raw.pointee.ipcFd = self.descriptor }
+    func endBody() -> Bool {
         var byte: CChar = 0
-        guard FCGX_GetStr(&byte, 1, self.raw.pointee.in) == 0, FCGX_GetError(self.raw.pointee.in) == 0 else {
-            return false
-        }
-        // 8 KB that a request waiting for its backend need not hold.
-        FCGX_FreeStream(&self.raw.pointee.in)
-        return true
-    }
-
-    /// Puts a piece of the response into libfcgi's buffer. All pieces together are at most `bufferedOutputLimit`.
-    func put(_ bytes: ByteBuffer) {
-        bytes.withUnsafeReadableBytes { source in
-            _ = FCGX_PutStr(source.bindMemory(to: CChar.self).baseAddress, Int32(source.count), self.raw.pointee.out)
-        }
-    }
-
-    /// Sends what is in the buffer.
-    /// - Returns: whether the peer took it.
-    func flush() -> Bool {
-        FCGX_FFlush(self.raw.pointee.out) == 0
-    }
-
-    /// Sends what is in the buffer, the end of both streams and FCGI_END_REQUEST.
-    /// - Returns: whether the peer took it.
-    func end() -> Bool {
-        let errors = FCGX_FClose(self.raw.pointee.err)
-        let output = FCGX_FClose(self.raw.pointee.out)
-        return errors == 0 && output == 0
+        return FCGX_GetStr(&byte, 1, self.raw.pointee.in) == 0 && FCGX_GetError(self.raw.pointee.in) == 0
     }
 
     /// Frees everything that the library holds for this request.
     func discard() {
         FCGX_Free(self.raw, 0)
         self.raw.deallocate()
+    }
+}
+
+/// What libfcgi writes of a response. It takes requests apart and responses together in one object, of some 12 KB, which
+/// a request that waits for its backend need not hold: so each piece is written by a fresh one.
+enum LibraryResponse {
+    /// What fits into libfcgi's output buffer (8,192 bytes) together with a record's header, its padding and the
+    /// records that end the request: so much is written at once.
+    static let bufferedOutputLimit = 8_136
+    /// More than all headers, padding and ending records of one such write.
+    private static let recordOverhead = 64
+
+    /// Writes what the queue gives out into records.
+    /// - Parameter ends: adds the end of the output and FCGI_END_REQUEST.
+    /// - Returns: nil where libfcgi has failed.
+    static func records(of output: inout OutputQueue, requestID: UInt16, ends: Bool) -> ByteBuffer? {
+        guard let request = self.request(requestID) else { return nil }
+        defer { request.discard() }
+        let stream = request.raw.pointee.out
+        var records = ByteBuffer()
+        var isWritten = false
+        records.writeWithUnsafeMutableBytes(minimumWritableBytes: output.byteCount + self.recordOverhead) { target in
+            LibraryMemory.writing(to: target) {
+                output.takeAll { bytes in
+                    bytes.withUnsafeReadableBytes { source in
+                        _ = FCGX_PutStr(source.bindMemory(to: CChar.self).baseAddress, Int32(source.count), stream)
+                    }
+                }
+                isWritten =
+                    ends
+                    ? FCGX_FClose(request.raw.pointee.err) == 0 && FCGX_FClose(stream) == 0
+                    : FCGX_FFlush(stream) == 0
+            }
+        }
+        return isWritten ? records : nil
+    }
+
+    /// A request of that number without parameters, to be answered.
+    private static func request(_ requestID: UInt16) -> LibraryRequest? {
+        let role = UInt64(1)
+        let head = (
+            RecordHeader.bits(type: RecordHeader.beginRequest, requestID: requestID, contentLength: 8).bigEndian,
+            (role << 48).bigEndian,
+            RecordHeader.bits(type: RecordHeader.parameters, requestID: requestID, contentLength: 0).bigEndian
+        )
+        return withUnsafeBytes(of: head) { head in
+            LibraryMemory.reading(head, UnsafeRawBufferPointer(start: nil, count: 0)) { LibraryRequest.accept() }
+        }
     }
 }

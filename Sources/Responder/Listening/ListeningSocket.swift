@@ -7,7 +7,7 @@ final class ListeningSocket: Sendable {
     typealias Listener = ResponderConfiguration.Listener
 
     enum Accepted {
-        case connection(Int32, isLocal: Bool)
+        case connection(Int32)
         case notAllowed
         case empty
         /// The process or the system has no descriptor left for it.
@@ -123,13 +123,13 @@ final class ListeningSocket: Sendable {
                     default: return .noDescriptors
                     }
                 }
-                guard self.file == nil else { return .connection(descriptor, isLocal: true) }
+                guard self.file == nil else { return .connection(descriptor) }
                 guard state.filter.allows(ClientFilter.bytes(address)) else {
                     _ = Glibc.close(descriptor)
                     return .notAllowed
                 }
                 Self.prepare(descriptor)
-                return .connection(descriptor, isLocal: false)
+                return .connection(descriptor)
             }
         }
     }
