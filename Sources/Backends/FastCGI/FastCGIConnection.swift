@@ -65,7 +65,7 @@ final class FastCGIConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     /// Sends a piece of the body; the continuation is resumed when the application takes more.
     func writeBody(_ chunk: ByteBuffer, for run: FastCGIRun, then continuation: CheckedContinuation<Void, Never>) {
-        self.onLoop { $0.writeBodyOnLoop(chunk, for: run, then: continuation) }
+        self.onLoop { $0.writeOnLoop(chunk, for: run, then: continuation) }
     }
 
     func finishBody(for run: FastCGIRun) {
@@ -122,24 +122,21 @@ final class FastCGIConnection: ChannelDuplexHandler, @unchecked Sendable {
         self.silence.end()
         context.write(self.wrapOutboundOut(run.head), promise: nil)
         if let body = run.body {
-            self.writeInput(body, endsBody: true, context: context)
+            context.writeFastCGIInput(body)
+            context.writeFastCGIInputEnd()
         }
         context.flush()
     }
 
-    private func writeBodyOnLoop(
-        _ chunk: ByteBuffer,
-        for run: FastCGIRun,
-        then continuation: CheckedContinuation<Void, Never>
-    ) {
+    private func writeOnLoop(_ chunk: ByteBuffer, for run: FastCGIRun, then writer: CheckedContinuation<Void, Never>) {
         guard let context = self.context, self.request?.run === run else {
-            continuation.resume()
+            writer.resume()
             return
         }
         self.silence.end()
-        self.writeInput(chunk, endsBody: false, context: context)
+        context.writeFastCGIInput(chunk)
         // The writer is known before flushing: a write that fails at once closes the channel.
-        self.request?.bodyWriter = continuation
+        self.request?.bodyWriter = writer
         context.flush()
         if context.channel.isWritable { self.resumeBodyWriter() }
     }
@@ -149,24 +146,8 @@ final class FastCGIConnection: ChannelDuplexHandler, @unchecked Sendable {
         self.silence.end()
         self.request?.bodyIsFinished = true
         self.request?.machine.bodyFinished()
-        var end = context.channel.allocator.buffer(capacity: 8)
-        FastCGIRequestEncoder.encodeInputEnd(into: &end)
-        context.writeAndFlush(self.wrapOutboundOut(end), promise: nil)
-    }
-
-    /// Writes a piece of the body without copying it: headers and slices alternate, and leave by one `writev`.
-    private func writeInput(_ piece: ByteBuffer, endsBody: Bool, context: ChannelHandlerContext) {
-        var rest = piece
-        var header = context.channel.allocator.buffer(capacity: 8)
-        while let content = FastCGIRequestEncoder.encodeInputHeader(cutting: &rest, into: &header) {
-            context.write(self.wrapOutboundOut(header), promise: nil)
-            context.write(self.wrapOutboundOut(content), promise: nil)
-            header = context.channel.allocator.buffer(capacity: 8)
-        }
-        if endsBody {
-            FastCGIRequestEncoder.encodeInputEnd(into: &header)
-            context.write(self.wrapOutboundOut(header), promise: nil)
-        }
+        context.writeFastCGIInputEnd()
+        context.flush()
     }
 
     private func resumeBodyWriter() {
@@ -178,9 +159,8 @@ final class FastCGIConnection: ChannelDuplexHandler, @unchecked Sendable {
     private func abortAndClose() {
         guard let context = self.context else { return }
         if self.request?.machine.aborted() == .sendAbortAndClose {
-            var abort = context.channel.allocator.buffer(capacity: 8)
-            FastCGIRequestEncoder.encodeAbort(into: &abort)
-            context.writeAndFlush(self.wrapOutboundOut(abort), promise: nil)
+            context.writeFastCGIAbort()
+            context.flush()
         }
         self.dropRequest()
         context.close(promise: nil)
