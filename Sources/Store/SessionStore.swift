@@ -52,6 +52,8 @@ package enum SessionDestroyOutcome: Sendable {
 package final class SessionStore: SessionStorage, @unchecked Sendable {
     package let pool: ReplicaPool
     let configuration: StoreConfiguration
+    /// Copies older than this are renewed, in milliseconds.
+    private let oldestAge: UInt64
     private let counters: StoreCounters
     private let logger: Logger
 
@@ -64,6 +66,8 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
 
     package init(configuration: StoreConfiguration, eventLoop: any EventLoop, counters: StoreCounters, logger: Logger) {
         self.configuration = configuration
+        let oldest = configuration.maximumItemAge.wholeMilliseconds
+        self.oldestAge = oldest - min(configuration.idleLifetime.wholeMilliseconds, oldest / 2)
         self.counters = counters
         self.logger = logger
         self.pool = ReplicaPool(
@@ -246,9 +250,7 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
     /// Brings the session back to its home servers if it was found elsewhere, or renews copies that grow too old.
     package func maintain(_ session: StoredSession, key: SessionKey) {
         let age = StoreClock.now &- min(session.record.written, StoreClock.now)
-        let oldest = self.configuration.maximumItemAge.wholeMilliseconds
-        let idle = min(self.configuration.idleLifetime.wholeMilliseconds, oldest / 2)
-        guard session.loaded.needsRepair || age > oldest - idle else { return }
+        guard session.loaded.needsRepair || age > self.oldestAge else { return }
         self.repair(key)
     }
 

@@ -12,6 +12,11 @@ package final class ReplicaPool: @unchecked Sendable {
     let configuration: StoreConfiguration
     let counters: StoreCounters
     let codec: RecordCodec
+    let deadlines: RunDeadlines
+    /// What a load slides the expiry to.
+    let touch: MemcachedExpiry
+    let longestOperation: TimeAmount
+    private let maximumItemSeconds: Int
     let seal: StateSeal
     private(set) var placement: PoolPlacement
     /// Those of the configuration first; one that is in no ring any more stays, closed.
@@ -50,6 +55,10 @@ package final class ReplicaPool: @unchecked Sendable {
         self.eventLoop = eventLoop
         self.counters = counters
         self.logger = logger
+        self.deadlines = RunDeadlines(on: eventLoop)
+        self.maximumItemSeconds = configuration.maximumItemAge.wholeSeconds
+        self.touch = .seconds(min(configuration.idleLifetime.wholeSeconds, self.maximumItemSeconds))
+        self.longestOperation = .nanoseconds(configuration.longestOperation.nanoseconds)
         self.codec = RecordCodec(
             secret: configuration.secret.map { Array($0.utf8) } ?? configuration.keyspace.bytes
         )
@@ -297,18 +306,12 @@ package final class ReplicaPool: @unchecked Sendable {
             lifetime.seconds(
                 of: record,
                 now: StoreClock.now,
-                maximumItemAge: self.configuration.maximumItemAge.wholeSeconds,
+                maximumItemAge: self.maximumItemSeconds,
                 tombstonesUntil: self.configuration.tombstonesUntil
             )
         )
     }
 
-    /// What a load slides the expiry to.
-    var touch: MemcachedExpiry {
-        .seconds(
-            min(self.configuration.idleLifetime.wholeSeconds, self.configuration.maximumItemAge.wholeSeconds)
-        )
-    }
 }
 
 /// SplitMix64: numbers that need to differ, not to be secret.

@@ -17,7 +17,10 @@ final class ReplicaRun {
     private let epoch: UInt64
     /// Positions whose server was asked for the pool's state not long before.
     private var validated: Positions = []
-    private var deadline: Scheduled<Void>?
+    private var deadline = NIODeadline.distantFuture
+    private var timeout = TimeAmount.zero
+    /// Whether the deadline was put off.
+    private var isInGrace = false
     /// What is still to be done: an answer may come while an earlier step is being executed.
     private var steps = Deque<ReplicaStep>()
     private var isExecuting = false
@@ -48,17 +51,25 @@ final class ReplicaRun {
     }
 
     func start(timeout: Duration) {
-        let time = TimeAmount.nanoseconds(timeout.nanoseconds)
-        let loop = self.pool.eventLoop.assumeIsolatedUnsafeUnchecked()
-        let due = self.started + time
-        self.deadline = loop.scheduleTask(in: time) {
-            // Where the loop itself was late, so are the answers, which it has not read or not even asked for.
-            let grace = min(max(NIODeadline.now() - due, .milliseconds(1)), time)
-            self.deadline = loop.scheduleTask(in: grace) {
-                self.execute(self.operation.deadlinePassed())
-            }
-        }
+        self.timeout = .nanoseconds(timeout.nanoseconds)
+        self.deadline = self.started + self.timeout
         self.advance { $0.start(&$1) }
+        if self.completion != nil { self.pool.deadlines.watch(self) }
+    }
+
+    /// - Parameter late: how much later this is called than the event loop was asked to.
+    /// - Returns: whether the deadline is still to come.
+    func timePassed(now: NIODeadline, late: TimeAmount) -> Bool {
+        guard self.completion != nil else { return false }
+        guard now >= self.deadline else { return true }
+        if !self.isInGrace {
+            // Where the loop itself was late, so are the answers, which it has not read or not even asked for.
+            self.isInGrace = true
+            self.deadline = now + min(max(late, .milliseconds(1)), self.timeout)
+            return true
+        }
+        self.execute(self.operation.deadlinePassed())
+        return false
     }
 
     private func advance(_ event: (inout ReplicaOperation, inout RunSurroundings) -> [ReplicaStep]) {
@@ -83,8 +94,6 @@ final class ReplicaRun {
                     self.advance { $0.backOffElapsed(&$1) }
                 }
             case .finish(let outcome):
-                self.deadline?.cancel()
-                self.deadline = nil
                 let completion = self.completion
                 self.completion = nil
                 completion?(outcome)
@@ -195,7 +204,7 @@ struct RunSurroundings: ReplicaSurroundings {
     }
 
     var mayAcknowledge: Bool {
-        NIODeadline.now() - self.started < .nanoseconds(self.pool.configuration.longestOperation.nanoseconds)
+        NIODeadline.now() - self.started < self.pool.longestOperation
     }
 
     var now: SessionRecord.Timestamp { StoreClock.now }
