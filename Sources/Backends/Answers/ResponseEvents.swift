@@ -16,7 +16,7 @@ struct ResponseEvents: ~Copyable, Sendable {
         var failure: BackendError?
         var hasEnded = false
         var consumerIsCancelled = false
-        var consumer: CheckedContinuation<Result<BackendEvent, BackendError>, Never>?
+        var consumer: UnsafeContinuation<Result<BackendEvent, BackendError>, Never>?
     }
 
     private static let highWaterMark = 256 * 1_024
@@ -77,11 +77,11 @@ struct ResponseEvents: ~Copyable, Sendable {
         return try await self.wait().get()
     }
 
-    private typealias Consumer = CheckedContinuation<Result<BackendEvent, BackendError>, Never>
+    private typealias Consumer = UnsafeContinuation<Result<BackendEvent, BackendError>, Never>
 
     private func wait() async -> Result<BackendEvent, BackendError> {
         await withTaskCancellationHandler {
-            await withCheckedContinuation { (consumer: Consumer) in
+            await withUnsafeContinuation { (consumer: Consumer) in
                 let result = self.state.withLock { state -> Result<BackendEvent, BackendError>? in
                     if let event = Self.buffered(&state) { return event }
                     if state.consumerIsCancelled { return .failure(Self.cancelled) }

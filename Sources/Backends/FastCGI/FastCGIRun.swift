@@ -31,7 +31,7 @@ final class FastCGIRun: Sendable {
         /// What `begin` throws.
         var failure: BackendError?
         var isStarted = false
-        var beginning: CheckedContinuation<Void, Never>?
+        var beginning: UnsafeContinuation<Void, Never>?
         var triedUpstreams: [Int] = []
         var isRepeated = false
         var lostConnectionCount = 0
@@ -48,7 +48,8 @@ final class FastCGIRun: Sendable {
     init(_ request: BackendRequest, repeatWindow: TimeAmount) throws(FastCGIError) {
         let parameters = request.parameters
         var head = ByteBuffer()
-        head.reserveCapacity(4_096)
+        // Each pair has two lengths of up to 4 bytes and begins at most one record; around them are three headers and more.
+        head.reserveCapacity(parameters.byteCount + 16 * parameters.count + 64)
         try FastCGIRequestEncoder.encodeHead(parameters: parameters, keepsConnection: true, into: &head)
         switch request.body {
         case .complete(let body) where body.readableBytes <= Self.copiedBodyLength:
@@ -68,7 +69,11 @@ final class FastCGIRun: Sendable {
         let method = parameters.string("REQUEST_METHOD") ?? "GET"
         self.answersHead = method == "HEAD"
         // RFC 9110 §9.2.2.
-        let isIdempotent = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"].contains(method)
+        let isIdempotent =
+            switch method {
+            case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE": true
+            default: false
+            }
         self.repeatWindow = isIdempotent ? repeatWindow * 10 : repeatWindow
     }
 
@@ -90,7 +95,7 @@ final class FastCGIRun: Sendable {
     /// - Returns: `false` if it was given up meanwhile: the connection is free again.
     func activate(on connection: FastCGIConnection) -> Bool {
         let (isActive, beginning) = self.state.withLock { state in
-            guard case .starting = state.phase else { return (false, nil as CheckedContinuation<Void, Never>?) }
+            guard case .starting = state.phase else { return (false, nil as UnsafeContinuation<Void, Never>?) }
             state.phase = .active(connection)
             state.isStarted = true
             defer { state.beginning = nil }
@@ -161,7 +166,7 @@ final class FastCGIRun: Sendable {
 
     /// Waits until the request is being sent.
     func waitForStart() async throws(BackendError) {
-        await withCheckedContinuation { continuation in
+        await withUnsafeContinuation { continuation in
             let isDecided = self.state.withLock { state in
                 if state.isStarted || state.failure != nil { return true }
                 state.beginning = continuation

@@ -107,7 +107,7 @@ struct ResponseRelay {
             head.removeSessionFields(contract: self.path.site.configuration.contract)
         }
         if !self.path.site.configuration.passesXAccel {
-            head.fields.removeAll { $0.name.lowercased().hasPrefix("x-accel-") }
+            head.fields.removeAll { $0.isXAccel }
         }
         head.remove("Session-Outcome")
         head.append("Session-Outcome", outcome.rawValue)
@@ -250,7 +250,13 @@ struct ResponseRelay {
 }
 
 extension CGIResponseHead.Field {
-    var isSetCookie: Bool { self.name.lowercased() == "set-cookie" }
+    // Told apart by length or first letter nearly always: no text is made of the others.
+    var isSetCookie: Bool { self.name.utf8.count == 10 && self.name.lowercased() == "set-cookie" }
+
+    var isXAccel: Bool {
+        (self.name.utf8.first == UInt8(ascii: "X") || self.name.utf8.first == UInt8(ascii: "x"))
+            && self.name.lowercased().hasPrefix("x-accel-")
+    }
 }
 
 extension CGIResponseHead {

@@ -47,7 +47,7 @@ final class SessionVisit: @unchecked Sendable {
     /// Whatever the backend answers, the session stays as it is.
     private(set) var isReadOnly = false
     private var turn: SessionTurn?
-    private let lateTimeout: TimeAmount
+    private let lateTimeout: Duration
     /// Whether a late answer has changed the session: data of a head that it has overtaken are older.
     var hasLateAnswer = false
     var isApplying = false
@@ -66,7 +66,7 @@ final class SessionVisit: @unchecked Sendable {
     ) {
         self.site = site
         self.store = store
-        self.lateTimeout = TimeAmount(worker.generation.shared.configuration.lateTimeout)
+        self.lateTimeout = worker.generation.shared.configuration.lateTimeout
         self.id = id
         self.key = key
         self.nextID = site.ids.generate(using: &worker.random)
@@ -204,7 +204,7 @@ final class SessionVisit: @unchecked Sendable {
     /// has not come: then it is over with that, or when it comes too late.
     func end() {
         if self.isAwaited, self.hasTurn {
-            self.store.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: self.lateTimeout) {
+            self.store.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(self.lateTimeout)) {
                 self.endTurn()
             }
         } else {
