@@ -28,13 +28,13 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
 
     /** `new`, `live`, `anonymous`, `none`; or `absent` where the gateway should have been there and was not. */
     private string $state;
-    private string $token;
-    private string $latePath;
+    private string $token = '';
+    private string $latePath = '';
     /** The session's next request waits until the gateway has heard the last of this one. */
-    private bool $hasTurn;
+    private bool $hasTurn = false;
     /** What the session is called now, and what it is called once it has moved. */
     private string $id;
-    private string $nextId;
+    private string $nextId = '';
     /** The blob as it came, in base64, until somebody asks for it. */
     private ?string $encoded;
 
@@ -78,14 +78,10 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     private bool $isEnding = false;
     private bool $hasWarned = false;
 
-    private function __construct(string $state, string $id, string $nextId, string $token, string $late, bool $hasTurn, ?string $encoded)
+    private function __construct(string $state, string $id, ?string $encoded)
     {
         $this->state = $state;
         $this->id = $id;
-        $this->nextId = $nextId;
-        $this->token = $token;
-        $this->latePath = $late;
-        $this->hasTurn = $hasTurn;
         $this->encoded = $encoded;
         $this->names = [$id => true];
     }
@@ -99,40 +95,38 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         if (!$isMeant || PHP_SAPI === 'cli') {
             return;
         }
-        $state = $_SERVER['SESSION_STATE'] ?? null;
+        // By reference: each name is looked up once less, and nothing is copied.
+        $server = &$_SERVER;
+        $state = $server['SESSION_STATE'] ?? null;
         if ($state === null) {
-            self::install(new self('absent', '', '', '', '', false, null));
+            self::install(new self('absent', '', null));
             return;
         }
-        $encoded = $_SERVER['SESSION_DATA'] ?? null;
-        if (isset($_SERVER['SESSION_DATA_PARTS'])) {
+        $encoded = $server['SESSION_DATA'] ?? null;
+        if (isset($server['SESSION_DATA_PARTS'])) {
             $encoded = '';
-            for ($part = 1, $parts = (int) $_SERVER['SESSION_DATA_PARTS']; $part <= $parts; $part++) {
-                $encoded .= $_SERVER["SESSION_DATA_$part"] ?? '';
-                unset($_SERVER["SESSION_DATA_$part"]);
+            for ($part = 1, $parts = (int) $server['SESSION_DATA_PARTS']; $part <= $parts; $part++) {
+                $encoded .= $server["SESSION_DATA_$part"] ?? '';
+                unset($server["SESSION_DATA_$part"]);
             }
         }
-        $id = $_SERVER['SESSION_ID'] ?? '';
-        $handler = new self(
-            $state,
-            $id,
-            $_SERVER['SESSION_NEXT_ID'] ?? '',
-            $_SERVER['SESSION_TOKEN'] ?? '',
-            $_SERVER['SESSION_LATE'] ?? '',
-            isset($_SERVER['SESSION_TURN']),
-            $encoded
-        );
+        $id = $server['SESSION_ID'] ?? '';
+        $handler = new self($state, $id, $encoded);
+        $handler->nextId = $server['SESSION_NEXT_ID'] ?? '';
+        $handler->token = $server['SESSION_TOKEN'] ?? '';
+        $handler->latePath = $server['SESSION_LATE'] ?? '';
+        $handler->hasTurn = isset($server['SESSION_TURN']);
         // Not for the application's dumps of its variables: who has the token can change the session.
         unset(
-            $_SERVER['SESSION_STATE'],
-            $_SERVER['SESSION_ID'],
-            $_SERVER['SESSION_NEXT_ID'],
-            $_SERVER['SESSION_TOKEN'],
-            $_SERVER['SESSION_LATE'],
-            $_SERVER['SESSION_TURN'],
-            $_SERVER['SESSION_VERSION'],
-            $_SERVER['SESSION_DATA'],
-            $_SERVER['SESSION_DATA_PARTS']
+            $server['SESSION_STATE'],
+            $server['SESSION_ID'],
+            $server['SESSION_NEXT_ID'],
+            $server['SESSION_TOKEN'],
+            $server['SESSION_LATE'],
+            $server['SESSION_TURN'],
+            $server['SESSION_VERSION'],
+            $server['SESSION_DATA'],
+            $server['SESSION_DATA_PARTS']
         );
         if ($state === 'live') {
             // Applications look for the cookie under PHP's name before they start a session.
@@ -564,9 +558,12 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     /** The application's shutdown functions are still to come, and those that they register. */
     public function shutdownBegins(): void
     {
-        register_shutdown_function(function (): void {
-            register_shutdown_function([$this, 'shutdownEnds']);
-        });
+        register_shutdown_function([$this, 'shutdownGoesOn']);
+    }
+
+    public function shutdownGoesOn(): void
+    {
+        register_shutdown_function([$this, 'shutdownEnds']);
     }
 
     /**
@@ -635,7 +632,16 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             return;
         }
         // Most scripts are done with their session when their output begins. If not, the rest is told late.
-        $early = $this->isPlainlyOpen() ? $this->earlyBlob() : null;
+        $early = null;
+        if ($this->isPlainlyOpen()) {
+            if ($this->isEnding && count(debug_backtrace(DEBUG_BACKTRACE_IGNORE_ARGS, 2)) === 1) {
+                // Called by PHP's own end of the output, behind all code of the application: nothing changes any more.
+                session_write_close();
+                $this->settleHead();
+                return;
+            }
+            $early = $this->earlyBlob();
+        }
         $this->load();
         $this->writeHead($early);
         $this->settleHead();
