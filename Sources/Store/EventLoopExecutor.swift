@@ -9,6 +9,8 @@ package final class EventLoopExecutor: TaskExecutor, @unchecked Sendable {
     private let eventLoop: any EventLoop
     /// What was enqueued on the loop itself: run together, as each entry in the loop's own queue costs more than this one.
     private var jobs = Deque<UnownedJob>()
+    /// Then the loop's other tasks and timers have their turn.
+    private static let longestRun = 64
 
     package init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
@@ -25,10 +27,12 @@ package final class EventLoopExecutor: TaskExecutor, @unchecked Sendable {
     }
 
     private func runJobs() {
-        // The one that runs stays in the queue: those that come meanwhile are run here too.
-        while let job = self.jobs.first {
+        for _ in 0..<Self.longestRun {
+            // The one that runs stays in the queue: those that come meanwhile are run here too.
+            guard let job = self.jobs.first else { return }
             job.runSynchronously(on: self.asUnownedTaskExecutor())
             self.jobs.removeFirst()
         }
+        if !self.jobs.isEmpty { self.eventLoop.execute { self.runJobs() } }
     }
 }
