@@ -720,14 +720,20 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         error_log("session-gateway: the socket for late answers cannot be reached ($problem): the session goes by the error "
             . 'stream, which reaches the gateway only before fastcgi_finish_request()');
         if ($words !== '') {
-            error_log("Session-Control: $this->token $words", 4);
+            self::sayOnErrorStream("Session-Control: $this->token $words");
         }
         if ($data !== null) {
             $pieces = $data === '' ? [''] : str_split($data, self::ERROR_PIECE);
             foreach ($pieces as $index => $piece) {
-                error_log("Session-Data: $this->token " . ($index + 1) . '/' . count($pieces) . " $piece", 4);
+                self::sayOnErrorStream("Session-Data: $this->token " . ($index + 1) . '/' . count($pieces) . " $piece");
             }
         }
+    }
+
+    /** php-fpm 8.2 puts `; ` between messages, and 7.4 nothing: a line of its own then. */
+    private static function sayOnErrorStream(string $line): void
+    {
+        error_log(PHP_VERSION_ID < 80200 ? "\n$line\n" : $line, 4);
     }
 
     /** Returns what went wrong before anything was sent; whatever comes later the gateway logs. */
@@ -743,8 +749,9 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         });
         try {
             $socket = stream_socket_client("unix://$this->latePath", $code, $problem, self::CONNECT_SECONDS);
-            if ($socket === false) {
-                return (string) $problem;
+            if (!is_resource($socket)) {
+                // PHP 7.4 gives null where the function is disabled, and a warning; later ones throw.
+                return $problem === '' || $problem === null ? 'stream_socket_client is disabled' : (string) $problem;
             }
             stream_set_timeout($socket, self::ANSWER_SECONDS);
             for ($offset = 0, $length = strlen($text); $offset < $length; $offset += $written) {
