@@ -74,7 +74,7 @@ let package = Package(
         library("FastCGI", ["CGI", nioCore]),
 
         // The store's side.
-        library("Store", ["Sessions", "Memcached", "Database", nioCore, nioPosix, logging, deque, heap]),
+        library("Store", ["Sessions", "Memcached", "Database", nioCore, nioPosix, logging, deque]),
         library("Memcached", [nioCore, nioPosix, logging, deque]),
         // The databases' own libraries are seen nowhere else.
         library("Database", ["Sessions", "CPostgreSQL", "CMariaDB", grdb, sqlite, nioCore, nioPosix, deque]),
@@ -87,7 +87,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // Values, no I/O.
-        library("Sessions", [nioCore, crypto]),
+        library("Sessions", [nioCore, crypto, heap]),
         library("Configuration", [.product(name: "Yams", package: "Yams")]),
         library("CGI", [nioCore]),
         .target(name: "CLinux"),
@@ -138,7 +138,7 @@ let package = Package(
             ]
         ),
         tests("AdoptionTests", ["Adoption", "Sessions", "Memcached", "GatewayTesting", "CZlib", nioCore]),
-        tests("DatabaseTests", ["Database", "Sessions", "GatewayTesting", nioCore]),
+        tests("DatabaseTests", ["Database", "Sessions", "Simulation", "GatewayTesting", nioCore]),
         tests(
             "StoreTests",
             ["Store", "Database", "Sessions", "Memcached", "GatewayTesting", nioCore, nioPosix, logging]

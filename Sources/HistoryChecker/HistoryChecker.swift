@@ -32,11 +32,15 @@ package struct HistoryChecker: Sendable {
 
     /// A read, a write or a destruction that has begun: what was known by then.
     package struct Beginning: Sendable {
-        fileprivate let session: SessionNumber
+        let session: SessionNumber
         /// The newest link of the chain; -1 where none is known.
-        fileprivate let floor: Int
+        let floor: Int
         fileprivate let wasOver: Bool
         fileprivate let moment: Int
+        /// The session might have gone back.
+        fileprivate let wasInDoubt: Bool
+        /// And nothing is under way any more that began before.
+        let isAfterTheLoss: Bool
     }
 
     struct Write: Sendable {
@@ -55,12 +59,19 @@ package struct HistoryChecker: Sendable {
         /// It is certain that nothing is read any more.
         var isOver = false
         var isExempt = false
+        /// See `HistoryChecker+Database.swift`.
+        var doubt = Doubt.none
+        /// The place of the newest link that outlives all memory; -1 where none does.
+        var kept = -1
+        /// A newer link than `kept` may be lost, and it is known that it would be said.
+        var mustSay = false
+        var hasSaid = false
     }
 
-    private var sessions: [Session] = []
-    private var writes: [Write] = []
+    var sessions: [Session] = []
+    var writes: [Write] = []
     /// Counts what it is told: what violations are dated by.
-    private var moment = 0
+    var moment = 0
     package private(set) var violations: [Violation] = []
 
     package init() {}
@@ -121,9 +132,11 @@ package struct HistoryChecker: Sendable {
         let known = self.sessions[session.index]
         return Beginning(
             session: session,
-            floor: known.chain.count - 1,
+            floor: known.doubt == .none ? known.chain.count - 1 : known.kept,
             wasOver: known.isOver,
-            moment: self.moment
+            moment: self.moment,
+            wasInDoubt: known.doubt != .none,
+            isAfterTheLoss: known.doubt == .settling
         )
     }
 
@@ -139,10 +152,11 @@ package struct HistoryChecker: Sendable {
             self.report(.nothingAfterTheEnd, session, "\(number) was read after the end")
         }
         guard self.learn(number, "was read"), let place = self.writes[number.index].place else { return }
+        self.settled(by: beginning, place)
         if place < beginning.floor {
             let floor = self.sessions[session.index].chain[beginning.floor]
             self.report(
-                .readsAreNeverOlder,
+                beginning.wasInDoubt ? .durableIsKept : .readsAreNeverOlder,
                 session,
                 "\(number) was read by a load that began after \(floor) was known"
             )
@@ -160,6 +174,16 @@ package struct HistoryChecker: Sendable {
     package mutating func readEndedWithNothing(_ beginning: Beginning, mayHaveExpired: Bool = false) {
         self.moment += 1
         let session = self.sessions[beginning.session.index]
+        if session.doubt != .none {
+            // It may be put back later, by whoever has it.
+            if session.kept >= 0, beginning.floor >= 0, !session.mayBeDestroyed, !mayHaveExpired {
+                let kept = session.chain[session.kept]
+                self.report(.durableIsKept, beginning.session, "nothing was read, and \(kept) outlives all memory")
+            }
+            return
+        }
+        // A load that began while it was in doubt.
+        if beginning.wasInDoubt { return }
         // Before anything was known of it, it may not have been there yet.
         guard beginning.floor >= 0, !mayHaveExpired else { return }
         if !session.mayBeDestroyed {
@@ -204,7 +228,7 @@ package struct HistoryChecker: Sendable {
 
     /// - Returns: whether it fits.
     @discardableResult
-    private mutating func learn(_ number: WriteNumber, _ reason: String) -> Bool {
+    mutating func learn(_ number: WriteNumber, _ reason: String) -> Bool {
         guard self.writes[number.index].place == nil else { return true }
         let session = self.writes[number.index].session
         // Back to what is known.
@@ -216,7 +240,9 @@ package struct HistoryChecker: Sendable {
         }
         let chain = self.sessions[session.index].chain
         let place = base.flatMap { self.writes[$0.index].place } ?? -1
-        guard place == chain.count - 1 else {
+        if place < chain.count - 1, self.goesBack(session, to: place, for: number) {
+            // The rest of the chain was lost.
+        } else if place < chain.count - 1 {
             let rival = chain[place + 1]
             let isDouble =
                 self.writes[number.index].verdict == .acknowledged && self.writes[rival.index].verdict == .acknowledged
@@ -238,7 +264,7 @@ package struct HistoryChecker: Sendable {
         return true
     }
 
-    private mutating func report(_ promise: Promise, _ session: SessionNumber, _ story: String) {
+    mutating func report(_ promise: Promise, _ session: SessionNumber, _ story: String) {
         guard !self.sessions[session.index].isExempt else { return }
         self.violations.append(Violation(promise: promise, session: session, moment: self.moment, story: story))
     }

@@ -15,6 +15,12 @@ package enum Promise: String, Sendable, CaseIterable {
     /// All that was acknowledged or read lies on one chain: e and h.
     case acknowledgedStaysInTheChain = "h"
     case expiredIsNeverRead = "expiry"
+    /// What was acknowledged as durable, or was there for longer than the database is behind, outlives all memory.
+    case durableIsKept = "durable"
+    /// A session that has gone back says so.
+    case goingBackIsSaid = "reverted"
+    /// No row of a session that lives is taken away.
+    case theLivingAreNotReaped = "reaped"
     case itGoesOnWhenFaultsStop = "alive"
 }
 

@@ -93,6 +93,30 @@ extension SimulatedWorld {
         return copy
     }
 
+    // MARK: What the database does
+
+    /// - Returns: nil where it does what it should.
+    func falsified(_ change: RowChange) -> RowChangeResult? {
+        switch (self.mistake, change) {
+        case (.rowUnguarded, .upsert(let row, _)):
+            if self.database.load(row.key)?.record.isTombstone == true { return nil }
+            self.database.overwrite(row)
+            return .applied
+        case (.lateLine, .upsert(let row, _)):
+            return self.database.apply(.upsert(row))
+        case (.tombRowDropped, .tombstone(let row)):
+            self.database.remove(row.key)
+            return .applied
+        case (.noMark, .mark):
+            return .applied
+        case (.noWord, .tombstone(var row)) where row.due == SessionRow.unplaced:
+            row.due = row.expires
+            return self.database.apply(.tombstone(row))
+        default:
+            return nil
+        }
+    }
+
     // MARK: What the machine is told
 
     func deliverFalsified(

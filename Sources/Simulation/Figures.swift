@@ -17,6 +17,10 @@ package struct Figures: Sendable {
     package var sessions = 0
     /// Sessions of which nothing was promised in the end.
     package var exempt = 0
+    package var databaseCalls = 0
+    package var durable = 0
+    /// Times that all memory of a session may have been lost.
+    package var doubts = 0
 
     package init() {}
 
@@ -37,6 +41,9 @@ package struct Figures: Sendable {
         self.moved += other.moved
         self.sessions += other.sessions
         self.exempt += other.exempt
+        self.databaseCalls += other.databaseCalls
+        self.durable += other.durable
+        self.doubts += other.doubts
     }
 }
 

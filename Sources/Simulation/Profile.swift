@@ -1,3 +1,5 @@
+import Sessions
+
 /// What kind of pool, and what kinds of trouble. How much of each is told by the seed.
 package struct SimulationProfile: Sendable {
     package var name: String
@@ -18,6 +20,8 @@ package struct SimulationProfile: Sendable {
     package var hasLostItems = false
     /// Hours pass, and servers' clocks jump.
     package var hasLongTimes = false
+    /// A database behind the servers: all of them may lose their memory at once.
+    package var hasDatabase = false
     /// The servers, by number, that take the place of the first `servers`.
     package var nextServers: [Int]?
     /// Those of them that are to hold nothing then.
@@ -37,7 +41,7 @@ package struct SimulationProfile: Sendable {
     }
 
     /// One after another, by seed.
-    package static let all: [SimulationProfile] = Self.constantRings + Self.ringChanges
+    package static let all: [SimulationProfile] = Self.constantRings + Self.ringChanges + Self.databases
 
     private static let constantRings: [SimulationProfile] = [
         SimulationProfile("2 of 3", redundancy: 2, servers: 3),
@@ -65,6 +69,25 @@ package struct SimulationProfile: Sendable {
         SimulationProfile("3 of 5, long times", redundancy: 3, servers: 5).with { $0.hasLongTimes = true },
         SimulationProfile("3 of 5 in a pool of 7", redundancy: 3, servers: 7).with { $0.isRestartHeavy = true },
     ]
+
+    /// With a database, under all faults, among them that all servers restart at once and that the database is away.
+    package static let databases: [SimulationProfile] = [
+        SimulationProfile("2 of 3 and a database", redundancy: 2, servers: 3).with { $0.beforeDatabase() },
+        SimulationProfile("2 of 3 and a database, degraded served", redundancy: 2, servers: 3).with {
+            $0.beforeDatabase()
+            $0.isDegradedServed = true
+        },
+        SimulationProfile("1 of 1 and a database", redundancy: 1, servers: 3).with { $0.beforeDatabase() },
+        SimulationProfile("2 of 3 and a database, long times", redundancy: 2, servers: 3).with {
+            $0.hasDatabase = true
+            $0.hasLongTimes = true
+        },
+    ]
+
+    private mutating func beforeDatabase() {
+        self.hasDatabase = true
+        self.maximumForgetful = self.servers
+    }
 
     /// Changes of the ring, under all faults.
     package static let ringChanges: [SimulationProfile] = [
@@ -117,6 +140,7 @@ struct Weather {
     var longestReconnect: Int
     /// How long a server's answers count from when it was asked for the pool's state.
     var lease: Int
+    var tier: TierConfiguration
 
     init(_ profile: SimulationProfile, _ chance: inout Chance) {
         if profile.hasBadNetwork {
@@ -136,6 +160,20 @@ struct Weather {
         self.longestReconnect = profile.hasLongTimes ? 5_000_000 : 20_000
         self.idleSeconds = profile.hasLongTimes ? chance.one(of: [60, 1_440, 23 * 3_600]) : 1_440
         self.lease = 3_000_000
+        // The same bytes for every simulated site.
+        guard let keyspace = SessionKeyspace(prefix: "", site: "s") else { preconditionFailure("no keyspace") }
+        self.tier = TierConfiguration(
+            keyspace: keyspace,
+            idleLifetime: .seconds(self.idleSeconds),
+            absoluteLifetime: .seconds(86_400)
+        )
+        if profile.hasDatabase {
+            self.tier.servesDegraded = profile.isDegradedServed
+            self.tier.syncInterval = .milliseconds(chance.one(of: [20, 100, 1_000]))
+            self.tier.syncsNew = chance.isLucky(percent: 30)
+            self.tier.reapAfter = .milliseconds(chance.one(of: [100, 1_000, 1_800_000]))
+            self.tier.unknownIDs = 1_000_000
+        }
         guard profile.nextServers != nil else { return }
         // Many requests in each stage of a change.
         self.longestOperation = chance.one(of: [30_000, 100_000, 300_000])

@@ -17,10 +17,12 @@ extension SimulatedWorld {
         guard self.checker.violations.isEmpty else { return }
         self.makePeace()
         self.examine()
+        self.restartEverything()
     }
 
     private func begin() {
         self.beginRing()
+        for gateway in self.gateways.indices { self.beginTier(gateway) }
         for gateway in self.gateways.indices {
             for server in self.servers.indices {
                 self.lastConnection += 1
@@ -43,6 +45,7 @@ extension SimulatedWorld {
         self.isPeace = true
         self.settleRing()
         self.cuts = []
+        self.startDatabase()
         for server in self.servers.indices {
             if !self.servers[server].isUp { self.restart(server) }
             if let freeze = self.servers[server].freeze { self.thaw(server, freeze: freeze) }
@@ -53,6 +56,19 @@ extension SimulatedWorld {
             self.gateways[gateway].pausedUntil = min(self.gateways[gateway].pausedUntil, self.now)
             self.startGateway(gateway)
         }
+        self.recover()
+        for session in self.sessions.indices {
+            // Settled once more, as nobody may have come since.
+            self.settleDoubt(of: session)
+            self.settleDoubt(of: session)
+            guard self.sessions[session].isBuriedInDatabaseAlone else { continue }
+            self.checker.destructionWasAcknowledged(self.sessions[session].number)
+        }
+    }
+
+    /// Until all servers are filled again, and everybody knows.
+    func recover() {
+        for server in self.servers.indices where !self.servers[server].isUp { self.restart(server) }
         // What is late arrives, operations end, walks end, servers that were held out are tried again.
         let limit = self.now + 30_000_000 + 4 * self.weather.longestOperation
         self.run(until: self.now + 3_000_000)
@@ -80,6 +96,7 @@ extension SimulatedWorld {
     private var isWell: Bool {
         self.gateways.allSatisfy { gateway in
             self.lastRing.members.allSatisfy { gateway.links[$0].state == .up && gateway.links[$0].isComplete }
+                && !gateway.memory.isBehind && gateway.memory.unplaced.isEmpty
                 && (self.profile.nextServers == nil || gateway.view.state.stage == .stable(self.lastRing))
         }
     }
@@ -107,7 +124,9 @@ extension SimulatedWorld {
         for attempt in 1...3 {
             guard let request = self.loadInPeace(session, gateway) else { return nil }
             let saved = self.identities.count
-            if let save = self.save(request) { self.runToEnd(save) }
+            request.ending = .running
+            self.save(request)
+            self.runToEnd(request)
             if request.ending == .saved { return saved }
             guard request.ending == .discarded, attempt < 3 else {
                 self.failed(session, "a save through g\(gateway) ends \(request.ending)")
@@ -118,7 +137,7 @@ extension SimulatedWorld {
     }
 
     /// - Returns: nil where there is no session, or where there should be one: then that was told.
-    private func loadInPeace(_ session: Int, _ gateway: Int) -> Request? {
+    func loadInPeace(_ session: Int, _ gateway: Int) -> Request? {
         let mustBeThere = self.checker.mustBeThere(self.sessions[session].number)
         let request = Request(
             visitor: -1,
@@ -126,7 +145,8 @@ extension SimulatedWorld {
             gatewayLife: self.gateways[gateway].life,
             session: session
         )
-        self.runToEnd(self.load(request))
+        self.load(request)
+        self.runToEnd(request)
         switch request.ending {
         case .live:
             return request
@@ -140,11 +160,11 @@ extension SimulatedWorld {
         }
     }
 
-    private func failed(_ session: Int, _ story: String) {
+    func failed(_ session: Int, _ story: String) {
         self.checker.failedInPeace(self.sessions[session].number, story)
     }
 
-    private func runToEnd(_ operation: RunningOperation) {
-        while !operation.isOver, self.step() {}
+    private func runToEnd(_ request: Request) {
+        while request.ending == .running, self.checker.violations.isEmpty, self.step() {}
     }
 }

@@ -23,6 +23,16 @@ final class SimulatedWorld {
         var losses = ItemLosses()
         /// Operations under way; those of a gateway that has crashed stay until somebody looks.
         var running: [RunningOperation] = []
+        /// The same with a database, and what else there is then.
+        var tierRuns: [TierRun] = []
+        var acknowledged: [(number: HistoryChecker.WriteNumber, time: EventQueue.Time)] = []
+        /// There are, or may be, states that not everything that was acknowledged descends from.
+        var isForked = false
+        /// Memcached could not be told that it is destroyed.
+        var isBuriedInDatabaseAlone = false
+        /// When all its memory was lost, and when its servers were seen filled again.
+        var lost: EventQueue.Time = 0
+        var recovered: EventQueue.Time?
     }
 
     struct Visitor {
@@ -47,6 +57,15 @@ final class SimulatedWorld {
     var checker = HistoryChecker()
     /// By the number of the write.
     var identities: [WriteIdentity] = []
+    /// Writes that go on under another identity.
+    var aliases: [WriteIdentity: Int] = [:]
+    var database = SimulatedDatabase()
+    var isDatabaseDown = false
+    /// When the database last missed something, or a gateway forgot what it was to be told.
+    var lastTrouble: EventQueue.Time = 0
+    /// The pass of the gateway that leads.
+    var reaper: ReapRun?
+    var sessionNumbers: [SessionKey: Int] = [:]
     var cuts: [Cut] = []
     var lastConnection: UInt64 = 0
     /// No more faults, no more visits.
@@ -82,7 +101,8 @@ final class SimulatedWorld {
         self.chance = chance
         for _ in 0..<self.weather.gateways {
             let day = 86_400_000_000
-            let lead = profile.hasLongTimes ? self.chance.within(-500_000...500_000) : self.chance.within(-day...day)
+            let longest = profile.hasLongTimes ? 500_000 : profile.hasDatabase ? 600_000_000 : day
+            let lead = self.chance.within(-longest...longest)
             self.gateways.append(
                 SimulatedGateway(
                     servers: count,
@@ -92,7 +112,8 @@ final class SimulatedWorld {
                         assumed: PoolState(epoch: next == nil ? 0 : 1, stage: .stable(first)),
                         lease: Int64(self.weather.lease)
                     ),
-                    change: RingChange(barrier: self.barrier, patience: .max)
+                    change: RingChange(barrier: self.barrier, patience: .max),
+                    tier: self.weather.tier
                 )
             )
         }
@@ -168,6 +189,22 @@ final class SimulatedWorld {
             self.startGateway(gateway)
         case .heal(let cut):
             self.cuts.removeAll { $0.number == cut }
+        case .databaseArrival(let call):
+            self.arrive(call)
+        case .databaseAnswer(let call):
+            guard !self.waits(for: call.gateway, event, behindAnswers: false) else { return }
+            self.answered(call)
+        case .databaseTimeout(let call):
+            guard !call.isOver, !self.waits(for: call.gateway, event) else { return }
+            self.timedOut(call)
+        case .databaseStart:
+            self.startDatabase()
+        case .beat(let gateway, let life):
+            guard !self.waits(for: gateway, event) else { return }
+            self.beat(gateway, life)
+        case .reap(let gateway, let life):
+            guard !self.waits(for: gateway, event) else { return }
+            self.reapIsDue(gateway, life)
         }
     }
 

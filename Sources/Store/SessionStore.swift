@@ -3,49 +3,6 @@ package import Logging
 package import NIOCore
 package import Sessions
 
-/// A session that was read, or written, and what its next save needs.
-package struct StoredSession: Sendable {
-    package var loaded: LoadedRecord
-    /// Known to fewer servers than it should be: nothing about it is promised.
-    package var isDegraded: Bool
-    /// Read from the database, since the servers could not be asked: a save goes there too.
-    package var isFromDatabase = false
-    /// A newer state of it had been acknowledged and is lost. Said once.
-    package var hasGoneBack = false
-
-    package var record: SessionRecord { self.loaded.record }
-    package var version: UInt64 { self.record.identity.version }
-    package var payload: ByteBuffer { self.record.payload }
-}
-
-package enum SessionLoadOutcome: Sendable {
-    case live(StoredSession)
-    /// Never was, has expired, or was destroyed.
-    case none
-    /// Too few servers answered to tell.
-    case unavailable
-}
-
-package enum SessionWriteOutcome: Sendable {
-    /// Chosen, and so in every later load.
-    case saved(StoredSession)
-    /// Another write from the same base won; this one will never be read.
-    /// - Parameter winner: the version that won; nil where the session is gone.
-    case discarded(winner: UInt64?)
-    /// It may or may not be in the next load.
-    case unknown
-    /// Written to fewer servers than an acknowledgement needs.
-    case degraded(StoredSession)
-    /// Nothing was written.
-    case unavailable
-}
-
-package enum SessionDestroyOutcome: Sendable {
-    /// Nothing of the session will be returned for as long as it could have lived.
-    case destroyed
-    case unknown
-}
-
 /// A site's sessions in its memcacheds, by the replication protocol. `durable` asks for more than they can give.
 ///
 /// All calls on the event loop of the pool, which is why it may be passed between tasks of that loop (`@unchecked Sendable`).
@@ -128,7 +85,12 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
             idleLifetime: self.configuration.idleLifetime,
             cookieIssued: cookieIssued
         )
-        return await self.write(.save(base: session.loaded, proposal: proposal), key: key)
+        return await self.save(session.loaded, proposal: proposal, key: key)
+    }
+
+    /// - Parameter proposal: its ancestors begin with the base.
+    func save(_ base: LoadedRecord, proposal: SessionRecord, key: SessionKey) async -> SessionWriteOutcome {
+        await self.write(.save(base: base, proposal: proposal), key: key)
     }
 
     /// - Parameter key: of a fresh id, which nobody else has.
@@ -166,6 +128,10 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
     }
 
     private func write(_ goal: ReplicaOperation.Goal, key: SessionKey) async -> SessionWriteOutcome {
+        guard self.mayReach(key) else {
+            self.counters.notAvailable()
+            return .unavailable
+        }
         switch await self.pool.perform(goal, key: key, timeout: self.configuration.loadTimeout) {
         case .chosen(let loaded):
             self.counters.saveAcknowledged()

@@ -16,11 +16,6 @@ package enum StoreClock {
 extension Duration {
     package var wholeSeconds: Int { Int(clamping: self.components.seconds) }
 
-    package var wholeMilliseconds: UInt64 {
-        let (seconds, attoseconds) = self.components
-        return UInt64(clamping: seconds) &* 1_000 &+ UInt64(clamping: attoseconds / 1_000_000_000_000_000)
-    }
-
     var nanoseconds: Int64 {
         let (seconds, attoseconds) = self.components
         let (product, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000_000)

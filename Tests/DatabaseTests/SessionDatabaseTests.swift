@@ -74,14 +74,11 @@ struct SessionDatabaseTests {
                 try await !test.database.change(.upsert(test.row(key, version: 20, writer: 8, text: "twin"))).isApplied
             )
             #expect(try await test.text(key) == "new")
-            // Up to what was loaded, although the row is of a later time than that.
-            let late = test.row(key, version: 30, text: "late")
-            #expect(
-                try await !test.database.change(.upsert(late, ceiling: WriteIdentity(version: 19, writer: 7))).isApplied
-            )
-            #expect(
-                try await test.database.change(.upsert(late, ceiling: WriteIdentity(version: 20, writer: 7))).isApplied
-            )
+            // What may be of another line replaces an ancestor only.
+            var late = test.row(key, version: 30, text: "late")
+            #expect(try await !test.database.change(.upsert(late, over: .ancestors)).isApplied)
+            late.record.ancestors = [25, 20, 19].map { WriteIdentity(version: $0, writer: 7) }
+            #expect(try await test.database.change(.upsert(late, over: .ancestors)).isApplied)
             #expect(try await test.text(key) == "late")
         }
     }
@@ -145,12 +142,13 @@ struct SessionDatabaseTests {
             // What comes late and is still older leaves it so.
             try await test.database.change(.upsert(test.row(key, version: 12)))
             #expect(try await test.database.row(key)?.hasGoneBack == true)
-            #expect(
-                try await test.database.change(.acceptReversion(key, WriteIdentity(version: 12, writer: 7))).isApplied
-            )
+            // The session has gone back to it: it goes on above what is lost.
+            let base = WriteIdentity(version: 12, writer: 7)
+            #expect(try await test.database.change(.compareAndSave(test.row(key, version: 16), base: base)).isApplied)
             #expect(try await test.database.row(key)?.hasGoneBack == false)
-            try await test.database.change(.mark(key, newest: 15))
-            try await test.database.change(.upsert(test.row(key, version: 15)))
+            #expect(try await !test.database.change(.upsert(test.row(key, version: 15))).isApplied)
+            try await test.database.change(.mark(key, newest: 18))
+            try await test.database.change(.upsert(test.row(key, version: 18)))
             #expect(try await test.database.row(key)?.hasGoneBack == false)
         }
     }

@@ -16,7 +16,9 @@ package enum Wrong: String, Sendable, CaseIterable, Codable, CodingKeyRepresenta
     init(_ promise: Promise) {
         self =
             switch promise {
-            case .acknowledgedIsRead, .acknowledgedStaysInTheChain, .itGoesOnWhenFaultsStop: .lost
+            case .acknowledgedIsRead, .acknowledgedStaysInTheChain, .itGoesOnWhenFaultsStop, .durableIsKept,
+                .goingBackIsSaid, .theLivingAreNotReaped:
+                .lost
             case .nothingAfterTheEnd, .expiredIsNeverRead: .resurrected
             case .oneSaveForEachBase, .discardedIsNeverRead: .overwritten
             case .readsAreNeverOlder: .stale

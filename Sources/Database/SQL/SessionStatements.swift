@@ -111,8 +111,8 @@ struct SessionStatements {
             return try self.insert(row) ? .applied : self.refusal(row)
         case .compareAndSave(let row, let base):
             return try self.compareAndSave(row, base) > 0 ? .applied : self.refusal(row)
-        case .upsert(let row, let ceiling):
-            return try self.upsert(row, ceiling ?? row.record.identity)
+        case .upsert(let row, let replaced):
+            return try self.upsert(row, replaced)
         case .tombstone(let row):
             return try self.tombstone(row)
         case .touch(let key, let expires, let due):
@@ -131,11 +131,6 @@ struct SessionStatements {
             return try self.result(
                 "UPDATE session_gateway_sessions SET newest = ? WHERE session_key = ? AND tombstone = 0 AND newest < ?",
                 [newest, SQLValue(key.bytes), newest]
-            )
-        case .acceptReversion(let key, let identity):
-            return try self.result(
-                "UPDATE session_gateway_sessions SET newest = version WHERE session_key = ? AND version = ? AND writer = ?",
-                [SQLValue(key.bytes)] + Self.values(identity)
             )
         case .postpone(let key, let identity, let due):
             return try self.result(
@@ -206,26 +201,34 @@ struct SessionStatements {
         )
     }
 
-    private func upsert(_ row: SessionRow, _ ceiling: WriteIdentity) throws(DatabaseError) -> RowChangeResult {
-        if try self.update(row, ceiling) { return .applied }
+    private func upsert(_ row: SessionRow, _ replaced: RowChange.Replaced) throws(DatabaseError) -> RowChangeResult {
+        if try self.update(row, replaced) { return .applied }
         if try self.insert(row) { return .applied }
         // It may have been made in between.
-        if try self.update(row, ceiling) { return .applied }
+        if try self.update(row, replaced) { return .applied }
         return try self.refusal(row)
     }
 
-    private func update(_ row: SessionRow, _ ceiling: WriteIdentity) throws(DatabaseError) -> Bool {
+    /// The row itself and as many ancestors as there can be: always the same statement.
+    private static let isReplaced = Array(
+        repeating: "(version = ? AND writer = ?)",
+        count: SessionRecord.maximumAncestors + 1
+    ).joined(separator: " OR ")
+
+    private func update(_ row: SessionRow, _ replaced: RowChange.Replaced) throws(DatabaseError) -> Bool {
         let newest = SQLValue(clamping: row.newest)
-        let version = SQLValue(clamping: ceiling.version)
+        var identities = [row.record.identity]
+        if replaced == .ancestors { identities += row.record.ancestors.prefix(SessionRecord.maximumAncestors) }
+        while identities.count <= SessionRecord.maximumAncestors { identities.append(row.record.identity) }
         return try self.connection.execute(
             """
             UPDATE session_gateway_sessions SET newest = CASE WHEN newest > ? THEN newest ELSE ? END, \
             \(Self.assignments)
-            WHERE session_key = ? AND tombstone = 0 AND (version < ? OR (version = ? AND writer = ?))
+            WHERE session_key = ? AND tombstone = 0 AND (version < ? OR \(Self.isReplaced))
             """,
-            [newest, newest] + Self.assignedValues(row) + [
-                SQLValue(row.key.bytes), version, version, SQLValue(pattern: ceiling.writer),
-            ]
+            [newest, newest] + Self.assignedValues(row)
+                + [SQLValue(row.key.bytes), SQLValue(clamping: row.bound(replaced))]
+                + identities.flatMap { Self.values($0) }
         ) > 0
     }
 

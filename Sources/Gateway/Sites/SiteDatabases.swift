@@ -17,6 +17,13 @@ enum SiteTier: Sendable {
         }
     }
 
+    var reaperFigures: ReaperFigures {
+        switch self {
+        case .alone(let shared): shared.reaperFigures
+        case .beside(let tier): tier.reaperFigures
+        }
+    }
+
     var configuration: TierConfiguration {
         switch self {
         case .alone(let shared): shared.configuration
@@ -45,7 +52,8 @@ extension GatewayConfiguration.Site {
             source: source,
             sessionLog: log,
             site: self.storeName,
-            logger: logger
+            logger: logger,
+            figures: tier.reaperFigures
         )
     }
 }
@@ -176,7 +184,9 @@ final class SiteDatabases: Sendable {
     func close() async {
         for tier in self.state.withLock({ Array($0.tiers.values) }) {
             switch tier {
-            case .alone(let shared): await shared.writeTouches(logger: self.logger)
+            case .alone(let shared):
+                await shared.writeTouches(logger: self.logger)
+                shared.report(self.logger)
             case .beside(let tier): await tier.flushAtEnd()
             }
         }
@@ -202,9 +212,13 @@ extension Generation {
             switch tier {
             case .alone(let shared):
                 group.addTask {
+                    var nextReport = ContinuousClock.now + .seconds(60)
                     while !Task.isCancelled {
                         try? await Task.sleep(for: shared.configuration.touchInterval)
                         await shared.writeTouches(logger: site.logger)
+                        guard ContinuousClock.now >= nextReport else { continue }
+                        nextReport = .now + .seconds(60)
+                        shared.report(site.logger)
                     }
                 }
             case .beside(let tier):

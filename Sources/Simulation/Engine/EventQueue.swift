@@ -100,4 +100,12 @@ enum SimulationEvent {
     case thaw(server: Int, freeze: Int)
     case gatewayStart(Int)
     case heal(cut: Int)
+    /// A statement reaches the database, its answer the gateway; or it should have by now.
+    case databaseArrival(DatabaseCall)
+    case databaseAnswer(DatabaseCall)
+    case databaseTimeout(DatabaseCall)
+    case databaseStart
+    /// A gateway looks whether the database has to be told something, or whether rows are due.
+    case beat(gateway: Int, gatewayLife: Int)
+    case reap(gateway: Int, gatewayLife: Int)
 }

@@ -50,4 +50,20 @@ package enum Mistake: String, Sendable, CaseIterable {
     case ringNoLease
     /// The next state follows as soon as enough servers have the one before.
     case ringNoBarrier
+    /// The database puts any state over any other.
+    case rowUnguarded
+    /// What waits for the database is put over rows of another line too.
+    case lateLine
+    /// The row of a destroyed session goes.
+    case tombRowDropped
+    /// A durable save is acknowledged before the database has it.
+    case durableLater
+    /// The row is not told that there is a newer state.
+    case noMark
+    /// What memcached could not be told is only known to the gateway that was there.
+    case noWord
+    /// What memcached has after too many servers have forgotten is not compared with the database.
+    case oldCopies
+    /// The reaper does not ask memcached.
+    case reapUnasked
 }

@@ -11,6 +11,10 @@ final class RunningOperation {
         case repair
         case walk(WalkRun, attempt: Int)
         case move(MoveRun, attempt: Int)
+        /// A part of what a session in memcached with a database behind it takes.
+        case tier(TierRun)
+        case place(PlaceRun)
+        case reap(ReapRun, index: Int)
     }
 
     var machine: ReplicaOperation

@@ -44,14 +44,23 @@ struct SimulatedGateway {
     var configured: SimulatedRing
     var change: RingChange<SimulatedRing>
     var move: MoveRun?
+    /// What it knows of the sessions beside memcached and the database.
+    var memory: TierMemory
+    /// A batch is on its way to the database.
+    var isSyncing = false
+    var beats = 0
+    /// Sessions of which memcached is being told.
+    var placing: Set<Int> = []
 
     init(
         servers: Int,
         clockLead: EventQueue.Time,
         writer: UInt64,
         view: PoolView<SimulatedRing>,
-        change: RingChange<SimulatedRing>
+        change: RingChange<SimulatedRing>,
+        tier: TierConfiguration
     ) {
+        self.memory = TierMemory(configuration: tier, writer: writer)
         self.view = view
         self.configured = view.state.goal
         self.change = change

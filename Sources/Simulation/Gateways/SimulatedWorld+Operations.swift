@@ -149,11 +149,21 @@ extension SimulatedWorld {
             self.choseAnew(operation.session, run, attempt: attempt, outcome)
         case .move(let run, let attempt):
             self.moved(operation.session, run, attempt: attempt, outcome)
+        case .tier(let run):
+            self.replicasAnswered(run, operation, outcome)
+        case .place(let run):
+            self.answered(run, .destroyed(outcome.isDestroyed))
+        case .reap(let run, let index):
+            self.looked(run, index, outcome)
         }
     }
 
     /// The identity of a new write: its version is greater than the base's and any this gateway has issued.
     func newIdentity(_ gateway: Int, after base: WriteIdentity?) -> WriteIdentity {
+        if self.profile.hasDatabase {
+            let now = self.timestamp(gateway)
+            return self.gateways[gateway].memory.newIdentity(after: base?.version, at: now)
+        }
         let version = max(
             UInt64(self.clock(gateway)),
             (base?.version ?? 0) + 1,

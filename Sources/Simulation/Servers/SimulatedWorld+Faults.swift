@@ -21,6 +21,7 @@ extension SimulatedWorld {
         case crash, freeze, cut, gatewayCrash, gatewayPause, token
         case evict, evictMarker, damage
         case hours, clockJump
+        case crashAll, databaseOutage
     }
 
     func isCut(_ message: Message, towardsServer: Bool) -> Bool {
@@ -50,6 +51,7 @@ extension SimulatedWorld {
         }
         if self.profile.hasLostItems { kinds += [.evict, .evict, .evict, .damage, .damage, .evictMarker] }
         if self.profile.hasLongTimes { kinds += [.hours, .hours, .clockJump] }
+        if self.profile.hasDatabase { kinds += [.crashAll, .databaseOutage, .databaseOutage] }
         if self.profile.isRestartHeavy { kinds += [.crash, .crash, .crash, .crash] }
         self.figures.faults += 1
         self.inflict(self.chance.one(of: kinds), on: self.chance.below(self.servers.count))
@@ -91,6 +93,7 @@ extension SimulatedWorld {
             let gateway = self.chance.below(self.gateways.count)
             self.note(-1, "g\(gateway) is stopped")
             self.gateways[gateway].pausedUntil = self.now + self.shortDuration
+            self.databaseTrouble()
         case .token:
             guard let session = self.anySession else { return }
             self.servers[server].renewToken(session)
@@ -109,6 +112,11 @@ extension SimulatedWorld {
             self.forgot(server)
         case .hours:
             self.pass(seconds: self.chance.one(of: [30, 600, 3_700, 20 * 3_600, 25 * 3_600]))
+        case .crashAll:
+            for server in self.servers.indices { self.crash(server) }
+        case .databaseOutage:
+            self.databaseTrouble()
+            self.stopDatabase(for: self.duration)
         case .clockJump:
             self.jump(server, seconds: self.chance.one(of: [-600, -10, 10, 600, 24 * 3_600]))
         }
@@ -133,8 +141,8 @@ extension SimulatedWorld {
         self.relevantServers.count { $0 == server || !self.servers[$0].isComplete } <= self.profile.maximumForgetful
     }
 
-    private func crash(_ server: Int) {
-        guard self.servers[server].isUp, self.mayForget(server) else { return }
+    func crash(_ server: Int, isAllowed: Bool = false) {
+        guard self.servers[server].isUp, isAllowed || self.mayForget(server) else { return }
         self.note(-1, "s\(server) crashes")
         self.figures.restarts += 1
         self.servers[server].crash()
@@ -160,7 +168,7 @@ extension SimulatedWorld {
         for session in self.sessions.indices {
             for servers in self.relevantSets(of: session) where servers.contains(server) {
                 let forgetful = servers.count { !self.servers[$0].isComplete || $0 == server }
-                if forgetful >= self.sessions[session].set.redundancy { self.exempt(session) }
+                if forgetful >= self.sessions[session].set.redundancy { self.lostAllMemory(session) }
             }
             if self.sessions[session].servers.contains(server) { self.countLosses(of: session) }
         }
@@ -215,6 +223,7 @@ extension SimulatedWorld {
         self.gateways[gateway].pausedUntil = 0
         self.gateways[gateway].writer = self.chance.next()
         self.gateways[gateway].lastVersion = 0
+        self.databaseTrouble()
         self.forgetPool(gateway)
         for server in self.servers.indices {
             let attempt = self.gateways[gateway].links[server].attempt
@@ -232,6 +241,7 @@ extension SimulatedWorld {
         guard !self.gateways[gateway].isUp else { return }
         self.gateways[gateway].isUp = true
         self.lookAfterPool(gateway)
+        self.beginTier(gateway)
         for server in self.servers.indices {
             self.reconnect(gateway, server)
         }

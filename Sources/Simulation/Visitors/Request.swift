@@ -14,6 +14,8 @@ final class Request {
     let gatewayLife: Int
     var session: Int
     var loaded: LoadedRecord?
+    /// The same where there is a database.
+    var stored: StoredSession?
     /// By the payload of what was loaded.
     var base: HistoryChecker.WriteNumber?
     var plan = Plan.save

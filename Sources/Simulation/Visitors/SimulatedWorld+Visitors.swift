@@ -11,11 +11,13 @@ extension SimulatedWorld {
     func newSession() -> Int {
         let set = ReplicaLayout(redundancy: self.profile.redundancy, servers: self.profile.servers, placement: 7)
         let (servers, former, next) = self.newServers()
-        let key: SessionKey? = self.codec.flatMap { _ in
-            SessionKeyspace(prefix: "", site: "s").flatMap { keyspace in
-                SessionID("session-of-the-simulation-\(self.sessions.count)").map { keyspace.key(for: $0) }
+        var key: SessionKey?
+        if self.codec != nil || self.profile.hasDatabase {
+            key = SessionID("session-of-the-simulation-\(self.sessions.count)").map {
+                self.weather.tier.keyspace.key(for: $0)
             }
         }
+        if let key { self.sessionNumbers[key] = self.sessions.count }
         self.sessions.append(
             Session(
                 number: self.checker.newSession(),
@@ -81,12 +83,18 @@ extension SimulatedWorld {
 
     // MARK: Loads
 
-    @discardableResult
-    func load(_ request: Request) -> RunningOperation {
+    func load(_ request: Request) {
         let session = self.sessions[request.session]
+        request.ending = .running
+        self.settleDoubt(of: request.session)
+        if self.profile.hasDatabase {
+            self.figures.loads += 1
+            let beginning = self.checker.readBegan(session.number)
+            return self.start(.load(client: nil), request.session, request.gateway, for: .load(request, beginning))
+        }
         let lifetime = self.weather.idleSeconds * 1_000_000 + self.lateness
         self.figures.loads += 1
-        return self.start(
+        self.start(
             .load,
             session: request.session,
             gateway: request.gateway,
@@ -115,6 +123,7 @@ extension SimulatedWorld {
         switch outcome {
         case .chosen(let loaded):
             guard let number = self.verified(loaded.record, session) else {
+                request.ending = .failed
                 self.checker.readWasCorrupt(beginning)
                 return self.end(request)
             }
@@ -126,22 +135,8 @@ extension SimulatedWorld {
             request.base = number
             self.goOn(request)
         case .none:
-            let mayHaveExpired =
-                self.now > self.sessions[session].used
-                + self.weather.idleSeconds * 1_000_000 - min(Self.slack, self.weather.idleSeconds * 500_000)
-            self.checker.readEndedWithNothing(beginning, mayHaveExpired: mayHaveExpired)
-            request.ending = .none
-            if request.visitor >= 0 { self.visitors[request.visitor].session = nil }
-            if request.visitor >= 0, !self.isPeace, session == self.sessions.count - 1,
-                self.sessions.count < Self.maximumSessions
-            {
-                // The hot session is over: another one begins.
-                request.session = self.newSession()
-                self.visitors[request.visitor].session = request.session
-                self.create(request, request.session)
-                return
-            }
-            self.end(request)
+            self.checker.readEndedWithNothing(beginning, mayHaveExpired: self.mayHaveExpired(session))
+            self.foundNothing(request)
         case .unavailable(let best):
             self.figures.unavailable += 1
             request.ending = .failed
@@ -158,16 +153,31 @@ extension SimulatedWorld {
         }
     }
 
+    func foundNothing(_ request: Request) {
+        request.ending = .none
+        if request.visitor >= 0 { self.visitors[request.visitor].session = nil }
+        if request.visitor >= 0, !self.isPeace, request.session == self.sessions.count - 1,
+            self.sessions.count < Self.maximumSessions
+        {
+            // The hot session is over: another one begins.
+            request.session = self.newSession()
+            self.visitors[request.visitor].session = request.session
+            self.create(request, request.session)
+            return
+        }
+        self.end(request)
+    }
+
     /// - Returns: nil where the payload is not what was written under this identity.
-    private func verified(_ record: SessionRecord, _ session: Int) -> HistoryChecker.WriteNumber? {
+    func verified(_ record: SessionRecord, _ session: Int) -> HistoryChecker.WriteNumber? {
         guard let number = record.writeNumber, record.sessionIndex == session, number.index < self.identities.count,
-            self.identities[number.index] == record.identity
+            self.identities[number.index] == record.identity || self.aliases[record.identity] == number.index
         else { return nil }
         return number
     }
 
     /// What the backend wants of the session that was loaded.
-    private func goOn(_ request: Request) {
+    func goOn(_ request: Request) {
         guard request.visitor >= 0, !self.isPeace else { return self.end(request) }
         switch self.chance.below(100) {
         case ..<20: return self.end(request)
@@ -217,6 +227,9 @@ extension SimulatedWorld {
 
     private func destroy(_ request: Request, _ session: Int, isNew: Bool) {
         self.checker.destructionBegan(self.sessions[session].number)
+        if self.profile.hasDatabase {
+            return self.start(.destroy, session, request.gateway, for: .destroy(request, isNew: isNew))
+        }
         self.start(
             .destroy(identity: self.newIdentity(request.gateway, after: nil)),
             session: session,
@@ -227,15 +240,15 @@ extension SimulatedWorld {
     }
 
     func destroyed(_ request: Request, isNew: Bool, _ operation: RunningOperation, _ outcome: ReplicaOutcome) {
-        let isAcknowledged =
-            switch outcome {
-            case .destroyed, .none: true
-            case .chosen, .discarded, .unknown, .unavailable, .degraded, .beyondRepair: false
-            }
+        let isAcknowledged = outcome.isDestroyed
         if isAcknowledged {
             self.figures.destroyed += 1
             self.checker.destructionWasAcknowledged(self.sessions[operation.session].number)
         }
+        self.destroyed(request, isNew: isNew, isAcknowledged: isAcknowledged)
+    }
+
+    func destroyed(_ request: Request, isNew: Bool, isAcknowledged: Bool) {
         request.loaded = nil
         guard request.plan == .regenerate else { return self.end(request) }
         self.go(

@@ -4,12 +4,8 @@ import Sessions
 
 /// Saves and creations, as `SessionStore` makes them.
 extension SimulatedWorld {
-    @discardableResult
-    func save(_ request: Request) -> RunningOperation? {
-        guard let loaded = request.loaded, let base = request.base else {
-            self.end(request)
-            return nil
-        }
+    func save(_ request: Request) {
+        guard let loaded = request.loaded, let base = request.base else { return self.end(request) }
         request.saves += 1
         let session = request.session
         let number = self.checker.writeBegan(self.sessions[session].number, base: base)
@@ -20,7 +16,16 @@ extension SimulatedWorld {
         proposal.ancestors = loaded.record.lineage
         proposal.written = SessionRecord.Timestamp(self.clock(request.gateway) / 1_000)
         proposal.payload = SessionRecord.payload(session: session, number)
-        return self.start(
+        if self.profile.hasDatabase, let stored = request.stored {
+            let isDurable = self.chance.isLucky(percent: 30)
+            return self.start(
+                .save(stored, proposal: proposal, isDurable: isDurable),
+                session,
+                request.gateway,
+                for: .write(request, number, isDurable: isDurable)
+            )
+        }
+        self.start(
             .save(base: loaded, proposal: proposal),
             session: session,
             gateway: request.gateway,
@@ -43,6 +48,15 @@ extension SimulatedWorld {
             absoluteDeadline: .max,
             payload: SessionRecord.payload(session: session, number)
         )
+        if self.profile.hasDatabase {
+            let isDurable = self.chance.isLucky(percent: 30)
+            return self.start(
+                .create(proposal: proposal, isDurable: isDurable),
+                session,
+                request.gateway,
+                for: .write(request, number, isDurable: isDurable)
+            )
+        }
         self.start(
             .create(proposal: proposal),
             session: session,
@@ -59,7 +73,6 @@ extension SimulatedWorld {
         _ outcome: ReplicaOutcome
     ) {
         var isKept = false
-        var isDiscarded = false
         switch outcome {
         case .chosen(let loaded):
             self.figures.acknowledged += 1
@@ -72,7 +85,6 @@ extension SimulatedWorld {
             self.figures.discarded += 1
             self.checker.writeEnded(number, .discarded)
             request.ending = .discarded
-            isDiscarded = true
         case .unavailable:
             self.figures.unavailable += 1
             guard self.profile.isDegradedServed, let degraded = operation.goal.degraded else {
@@ -99,7 +111,13 @@ extension SimulatedWorld {
             self.checker.writeEnded(number, .unknown)
             request.ending = .failed
         }
-        if operation.session == request.newSession {
+        self.wrote(request, operation.session, isKept: isKept)
+    }
+
+    /// What comes behind a save or creation.
+    func wrote(_ request: Request, _ session: Int, isKept: Bool) {
+        let isDiscarded = request.ending == .discarded
+        if session == request.newSession {
             self.regenerationCreated(request, isKept: isKept)
             return
         }

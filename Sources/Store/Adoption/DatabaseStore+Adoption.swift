@@ -8,7 +8,7 @@ extension DatabaseStore {
 
     package func adopt(_ key: SessionKey, mark: SessionKey, payload: ByteBuffer) async -> SessionLoadOutcome {
         let record = SessionRecord.adopted(
-            self.shared.identities.next(after: nil),
+            self.shared.newIdentity(after: nil),
             payload: payload,
             idleLifetime: self.configuration.idleLifetime,
             absoluteLifetime: self.configuration.absoluteLifetime

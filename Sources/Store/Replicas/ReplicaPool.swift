@@ -258,6 +258,16 @@ package final class ReplicaPool: @unchecked Sendable {
             && available >= min(self.view.state.guardian.redundancy, members.count)
     }
 
+    /// Whether so many servers may have lost their memory that all copies of a session may be among it.
+    package var mayHaveForgotten: Bool {
+        let members = self.view.state.guardian.members
+        let complete = members.count { name in
+            guard let number = self.numbers[name] else { return false }
+            return self.servers[number].isAvailable && self.servers[number].incompleteConnection == nil
+        }
+        return members.count - complete >= self.view.state.guardian.redundancy
+    }
+
     /// The identity of a new write: its version is greater than the base's and any this pool has issued.
     func newIdentity(after base: WriteIdentity?) -> WriteIdentity {
         self.lastVersion = max(StoreClock.microseconds, (base?.version ?? 0) &+ 1, self.lastVersion &+ 1)

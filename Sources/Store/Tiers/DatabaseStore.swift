@@ -20,7 +20,8 @@ package final class DatabaseStore: SessionStorage {
         package let database: any SessionDatabase
         package let configuration: TierConfiguration
         package let counters = TierCounters()
-        let identities = WriteIdentitySource()
+        package let reaperFigures = ReaperFigures()
+        private let identities = Mutex(WriteIdentities(writer: UInt64.random(in: 1 ... .max)))
         fileprivate let touches = Mutex(PendingTouches())
 
         let clock: @Sendable () -> SessionRecord.Timestamp
@@ -33,6 +34,22 @@ package final class DatabaseStore: SessionStorage {
             self.database = database
             self.configuration = configuration
             self.clock = clock
+        }
+
+        func newIdentity(after base: WriteIdentity?) -> WriteIdentity {
+            self.identities.withLock { $0.next(after: base?.version, at: StoreClock.microseconds) }
+        }
+
+        /// The figures, into the log.
+        package func report(_ logger: Logger) {
+            let counts = self.counters.snapshot
+            logger.info(
+                "database",
+                metadata: [
+                    "reads": "\(counts.reads)", "writes": "\(counts.writes)", "failures": "\(counts.failures)",
+                    "avoided_writes": "\(counts.avoidedWrites)", "waiting": "\(self.pendingTouches)",
+                ].merging(self.reaperFigures.metadata) { $1 }
+            )
         }
 
         /// How many sessions' expiries wait.
@@ -81,11 +98,7 @@ package final class DatabaseStore: SessionStorage {
         }
         guard isLive else { return .none }
         self.shared.counters.add(\.avoidedWrites)
-        return .live(Self.session(row.record))
-    }
-
-    static func session(_ record: SessionRecord) -> StoredSession {
-        StoredSession(loaded: LoadedRecord(record: record, tokens: [], needsRepair: false), isDegraded: false)
+        return .live(StoredSession(row: row.record, isDegraded: false))
     }
 
     package func save(
@@ -96,10 +109,10 @@ package final class DatabaseStore: SessionStorage {
         isDurable: Bool
     ) async -> SessionWriteOutcome {
         let base = session.record.identity
-        let record = session.record.successor(
-            self.shared.identities.next(after: base),
+        let record = self.configuration.proposal(
+            from: session,
+            self.shared.newIdentity(after: base),
             payload: payload,
-            idleLifetime: self.configuration.idleLifetime,
             cookieIssued: cookieIssued
         )
         return await self.write(record, key, isDurable: isDurable) { .compareAndSave($0, base: base) }
@@ -111,11 +124,9 @@ package final class DatabaseStore: SessionStorage {
         hasCookieLifetime: Bool,
         isDurable: Bool
     ) async -> SessionWriteOutcome {
-        let record = SessionRecord.fresh(
-            self.shared.identities.next(after: nil),
+        let record = self.configuration.proposal(
+            self.shared.newIdentity(after: nil),
             payload: payload,
-            idleLifetime: self.configuration.idleLifetime,
-            absoluteLifetime: self.configuration.absoluteLifetime,
             hasCookieLifetime: hasCookieLifetime
         )
         return await self.write(record, key, isDurable: isDurable) { .insert($0) }
@@ -135,7 +146,7 @@ package final class DatabaseStore: SessionStorage {
             switch try await self.database.apply(change(row), isDurable: isDurable) {
             case .applied:
                 self.shared.touches.withLock { $0.forget(key) }
-                return .saved(Self.session(record))
+                return .saved(StoredSession(row: record, isDegraded: false))
             case .refused(let current):
                 return .discarded(winner: current?.version)
             }
@@ -149,9 +160,10 @@ package final class DatabaseStore: SessionStorage {
         self.shared.counters.add(\.writes)
         let row = SessionRow.tombstone(
             key,
-            identity: self.shared.identities.next(after: nil),
+            identity: self.shared.newIdentity(after: nil),
             absoluteLifetime: self.configuration.absoluteLifetime,
-            until: self.configuration.tombstonesUntil
+            until: self.configuration.tombstonesUntil,
+            at: StoreClock.now
         )
         do throws(DatabaseError) {
             _ = try await self.database.apply(.tombstone(row), isDurable: true)
@@ -175,22 +187,4 @@ package final class DatabaseStore: SessionStorage {
     package func start() {}
     package func close() -> EventLoopFuture<Void> { self.eventLoop.makeSucceededVoidFuture() }
     package var isReady: Bool { true }
-}
-
-extension SessionRow {
-    /// Of a session that is destroyed, for as long as it could have lived, and could be taken over from another store.
-    static func tombstone(
-        _ key: SessionKey,
-        identity: WriteIdentity,
-        absoluteLifetime: Duration,
-        until: SessionRecord.Timestamp
-    ) -> SessionRow {
-        let now = StoreClock.now
-        let deadline = max(now &+ absoluteLifetime.wholeMilliseconds, until)
-        var record = SessionRecord.tombstoneOfNothing(identity: identity, now: now)
-        record.absoluteDeadline = deadline
-        var row = SessionRow(key: key, record: record, expires: deadline, due: deadline, synced: now, saves: 0)
-        row.keptUntil = until
-        return row
-    }
 }

@@ -2,50 +2,6 @@ package import Database
 package import Logging
 package import Sessions
 
-/// What the reaper knows of a due row beside what stands in it.
-enum ReapFinding: Sendable {
-    /// There is no memcached: the row is all there is, but for expiries that another process has not written yet.
-    case alone(patience: SessionRecord.Timestamp)
-    case live(SessionRecord, expires: SessionRecord.Timestamp)
-    /// Memcached is sure that it has nothing, or a tombstone.
-    case none
-    /// Memcached cannot tell.
-    case unavailable
-}
-
-/// What becomes of a due row. Decides, and does nothing.
-enum ReapStep: Sendable, Equatable {
-    /// It has ended for certain.
-    case delete
-    /// It lives in memcached: the row learns how.
-    case refresh(SessionRecord, expires: SessionRecord.Timestamp)
-    /// It is looked at again then.
-    case postpone(SessionRecord.Timestamp)
-
-    static func step(
-        for row: DueRow,
-        _ finding: ReapFinding,
-        at now: SessionRecord.Timestamp,
-        reapAfter: SessionRecord.Timestamp
-    ) -> ReapStep {
-        // A tombstone stays for as long as the session could have lived.
-        if row.isTombstone {
-            return row.absoluteDeadline <= now ? .delete : .postpone(row.absoluteDeadline)
-        }
-        switch finding {
-        case .alone(let patience):
-            return row.expires &+ patience <= now ? .delete : .postpone(row.expires &+ patience)
-        case .live(let record, let expires):
-            return .refresh(record, expires: expires)
-        case .none:
-            // Forgotten by memcached and not expired: it is put back when its visitor comes.
-            return min(row.expires, row.absoluteDeadline) <= now ? .delete : .postpone(row.expires)
-        case .unavailable:
-            return .postpone(now &+ min(reapAfter, 60_000))
-        }
-    }
-}
-
 /// Where the reaper looks up whether a session is alive.
 package protocol ReaperSource: Sendable {
     /// Without sliding its expiry.
@@ -77,6 +33,7 @@ package final class Reaper: Sendable {
     private let sessionLog: SessionLog?
     private let site: String
     private let logger: Logger
+    private let figures: ReaperFigures?
     private let clock: @Sendable () -> SessionRecord.Timestamp
 
     private static let batchSize = 200
@@ -90,6 +47,7 @@ package final class Reaper: Sendable {
         sessionLog: SessionLog?,
         site: String,
         logger: Logger,
+        figures: ReaperFigures? = nil,
         clock: @escaping @Sendable () -> SessionRecord.Timestamp = { StoreClock.now }
     ) {
         self.database = database
@@ -98,6 +56,7 @@ package final class Reaper: Sendable {
         self.sessionLog = sessionLog
         self.site = site
         self.logger = logger
+        self.figures = figures
         self.clock = clock
     }
 
@@ -108,7 +67,9 @@ package final class Reaper: Sendable {
             if Task.isCancelled { return }
             do throws(DatabaseError) {
                 let report = try await self.pass { _, _ in }
-                guard !report.isFollower, report.rows > 0 else { continue }
+                guard !report.isFollower else { continue }
+                self.figures?.passed(report)
+                guard report.rows > 0 else { continue }
                 self.logger.info(
                     "the reaper has passed",
                     metadata: [
@@ -168,27 +129,17 @@ package final class Reaper: Sendable {
         let now = self.clock()
         let reapAfter = self.configuration.reapAfter.wholeMilliseconds
         var changes: [RowChange] = []
-        var ended: [DueRow?] = []
+        var changed: [DueRow] = []
         for (row, finding) in zip(rows, findings) {
             let step = ReapStep.step(for: row, finding, at: now, reapAfter: reapAfter)
             switch step {
-            case .delete:
-                changes.append(.delete(row.key, row.identity, dueBefore: row.due))
-                ended.append(row)
-            case .refresh(let record, let expires):
-                let due = min(max(expires, now + 1_000), now &+ reapAfter)
-                changes.append(
-                    .upsert(
-                        SessionRow(key: row.key, record: record, expires: expires, due: due, synced: now, saves: 0)
-                    )
-                )
-                ended.append(nil)
-                report.refreshed += 1
-            case .postpone(let due):
-                changes.append(.postpone(row.key, row.identity, due: max(due, now + 1_000)))
-                ended.append(nil)
-                report.postponed += 1
+            case .delete, .leave: break
+            case .refresh: report.refreshed += 1
+            case .postpone: report.postponed += 1
             }
+            guard let change = step.change(of: row, at: now, reapAfter: reapAfter) else { continue }
+            changes.append(change)
+            changed.append(row)
         }
         let results = try await self.database.apply(changes)
         report.rows += rows.count
@@ -196,11 +147,11 @@ package final class Reaper: Sendable {
         var refused: [RowChange] = []
         for (index, result) in results.enumerated() {
             guard case .upsert = changes[index], case .refused(let current?) = result else { continue }
-            refused.append(.postpone(rows[index].key, current, due: now &+ reapAfter))
+            refused.append(.postpone(changed[index].key, current, due: now &+ reapAfter))
         }
         _ = try await self.database.apply(refused)
-        for (result, row) in zip(results, ended) {
-            guard let row, result.isApplied else { continue }
+        for (index, row) in changed.enumerated() {
+            guard case .delete = changes[index], results[index].isApplied else { continue }
             report.expired += 1
             if !row.isTombstone { self.sessionLog?.ended(row, site: self.site) }
         }

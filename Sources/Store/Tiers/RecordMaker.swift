@@ -1,21 +1,5 @@
 import NIOCore
 import Sessions
-import Synchronization
-
-/// The versions of the writes of one process.
-final class WriteIdentitySource: Sendable {
-    private let writer = UInt64.random(in: 1 ... .max)
-    private let lastVersion = Mutex<UInt64>(0)
-
-    /// Its version is greater than the base's and any this source has issued.
-    func next(after base: WriteIdentity?) -> WriteIdentity {
-        let version = self.lastVersion.withLock { last in
-            last = max(StoreClock.microseconds, (base?.version ?? 0) &+ 1, last &+ 1)
-            return last
-        }
-        return WriteIdentity(version: version, writer: self.writer)
-    }
-}
 
 extension SessionRecord {
     /// A save from this record.
@@ -52,6 +36,34 @@ extension SessionRecord {
             idleSeconds: UInt32(clamping: idleLifetime.wholeSeconds),
             absoluteDeadline: now &+ absoluteLifetime.wholeMilliseconds,
             payload: payload
+        )
+    }
+}
+
+extension TierConfiguration {
+    /// A save from a session.
+    func proposal(
+        from session: StoredSession,
+        _ identity: WriteIdentity,
+        payload: ByteBuffer,
+        cookieIssued: SessionRecord.Timestamp?
+    ) -> SessionRecord {
+        session.record.successor(
+            identity,
+            payload: payload,
+            idleLifetime: self.idleLifetime,
+            cookieIssued: cookieIssued
+        )
+    }
+
+    /// A new session.
+    func proposal(_ identity: WriteIdentity, payload: ByteBuffer, hasCookieLifetime: Bool) -> SessionRecord {
+        .fresh(
+            identity,
+            payload: payload,
+            idleLifetime: self.idleLifetime,
+            absoluteLifetime: self.absoluteLifetime,
+            hasCookieLifetime: hasCookieLifetime
         )
     }
 }

@@ -1,5 +1,5 @@
-import Database
 import Glibc
+import Sessions
 import Synchronization
 
 /// One JSON line for each session that has ended: how long it lived, and no more. No id, no key, no data.

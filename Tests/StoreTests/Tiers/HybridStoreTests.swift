@@ -186,10 +186,10 @@ struct HybridStoreTests {
                 let session = try await gateway.session(key)
                 #expect(await gateway.save(session, key, "\(number)").isSaved)
             }
-            #expect(gateway.tier.counters.snapshot.reads == 0)
+            #expect(gateway.tier.counts.reads == 0)
             #expect(gateway.tier.depth.waiting == 1)
             await gateway.tier.flush()
-            #expect(gateway.tier.counters.snapshot.writes <= 2)
+            #expect(gateway.tier.counts.writes <= 2)
             let row = try #require(try await stack.database.load(key))
             #expect(String(buffer: row.record.payload) == "20" && !row.hasGoneBack)
         }
@@ -234,7 +234,7 @@ struct HybridStoreTests {
             let restored = try await gateway.session(key)
             #expect(String(buffer: restored.payload) == "one")
             #expect(restored.hasGoneBack)
-            #expect(gateway.tier.counters.snapshot.reverted == 1)
+            #expect(gateway.tier.counts.reverted == 1)
             #expect(try await !gateway.session(key).hasGoneBack)
             try await stack.restartMemcacheds()
             #expect(try await !gateway.session(key).hasGoneBack)
@@ -350,7 +350,7 @@ struct HybridStoreTests {
                 let key = await stack.key()
                 if await gateway.run({ await $0.load(key, client: client) }).isUnavailable { unavailable += 1 }
             }
-            let counts = gateway.tier.counters.snapshot
+            let counts = gateway.tier.counts
             #expect(counts.limited == unavailable && counts.reads == 50 - unavailable)
             #expect(unavailable >= 20)
         }

@@ -58,6 +58,18 @@ struct ReapStepTests {
         #expect(Self.step(tombstone, .none, at: 90_000) == .delete)
     }
 
+    @Test func whatMemcachedHasNotHeardIsForTheGateways() throws {
+        var row = try Self.row(expires: 60_000)
+        row.due = SessionRow.unplaced
+        #expect(Self.step(row, .none) == .leave)
+        #expect(Self.step(row, .live(Self.record, expires: 60_000)) == .leave)
+        if ReapStep.leave.change(of: row, at: 50_000, reapAfter: 30_000) != nil { Issue.record("it is changed") }
+        row = try Self.row(expires: 10_000, isTombstone: true)
+        row.due = SessionRow.unplaced
+        #expect(Self.step(row, .unavailable) == .leave)
+        #expect(Self.step(row, .unavailable, at: 90_000) == .delete)
+    }
+
     @Test func withoutMemcachedOtherProcessesHaveTheirTime() throws {
         #expect(Self.step(try Self.row(expires: 45_000), .alone(patience: 6_000)) == .postpone(51_000))
         #expect(Self.step(try Self.row(expires: 44_000), .alone(patience: 6_000)) == .delete)

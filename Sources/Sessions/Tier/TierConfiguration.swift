@@ -1,5 +1,3 @@
-package import Sessions
-
 /// How one site uses its database, beside memcached or alone.
 package struct TierConfiguration: Sendable {
     package var keyspace: SessionKeyspace
@@ -35,7 +33,14 @@ package struct TierConfiguration: Sendable {
     package var touchInterval: Duration { min(.seconds(30), self.idleLifetime / 10) }
 
     /// When a session that is asked for now runs out.
-    func expiry(of record: SessionRecord, seen now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {
+    package func expiry(of record: SessionRecord, seen now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {
         min(now &+ self.idleLifetime.wholeMilliseconds, record.absoluteDeadline)
+    }
+}
+
+extension Duration {
+    package var wholeMilliseconds: UInt64 {
+        let (seconds, attoseconds) = self.components
+        return UInt64(clamping: seconds) &* 1_000 &+ UInt64(clamping: attoseconds / 1_000_000_000_000_000)
     }
 }

@@ -1,7 +1,5 @@
-import Database
 import HeapModule
 import NIOCore
-import Sessions
 
 /// What the database has to be told, and when: the newest state of each session that it does not have. Decides, and does
 /// nothing; time comes from outside, in milliseconds.
@@ -9,8 +7,8 @@ import Sessions
 /// A session is due `interval` after it was last written there, so that one that changes all the time costs a write now
 /// and then. What waits holds at most `limit` bytes; a session beyond that is dropped and counted: its next change is due
 /// by itself, and the reaper finds it. Tombstones are always taken.
-struct SyncQueue {
-    private struct Entry {
+package struct SyncQueue: Sendable {
+    private struct Entry: Sendable {
         var row: SessionRow
         var due: SessionRecord.Timestamp
         /// Since when the database has not the newest state.
@@ -21,7 +19,7 @@ struct SyncQueue {
         var inFlight: WriteIdentity?
     }
 
-    private struct Turn: Comparable {
+    private struct Turn: Comparable, Sendable {
         var due: SessionRecord.Timestamp
         var key: SessionKey
 
@@ -36,36 +34,36 @@ struct SyncQueue {
     private var turns = Heap<Turn>()
     /// Those whose rows do not say yet that they are old.
     private var unmarked: Set<SessionKey> = []
-    private(set) var bytes = 0
-    private(set) var overflows = 0
+    package private(set) var bytes = 0
+    package private(set) var overflows = 0
 
-    init(interval: SessionRecord.Timestamp, limit: Int) {
+    package init(interval: SessionRecord.Timestamp, limit: Int) {
         self.interval = interval
         self.limit = limit
     }
 
-    var count: Int { self.entries.count }
+    package var count: Int { self.entries.count }
 
     /// How long the longest waiting state has not been in the database.
-    func lag(at now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {
+    package func lag(at now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {
         now - min(self.entries.values.map(\.since).min() ?? now, now)
     }
 
     /// Whether a save at this time should reach the database behind its response, as the last one was too long ago.
-    func isDue(lastSynced: SessionRecord.Timestamp, at now: SessionRecord.Timestamp) -> Bool {
+    package func isDue(lastSynced: SessionRecord.Timestamp, at now: SessionRecord.Timestamp) -> Bool {
         // A gateway whose clock is ahead must not keep the others from writing for longer than the interval.
         lastSynced > now &+ self.interval || now >= lastSynced &+ self.interval
     }
 
     /// The newest state of a session that waits here.
-    func waiting(_ key: SessionKey) -> SessionRow? { self.entries[key]?.row }
+    package func waiting(_ key: SessionKey) -> SessionRow? { self.entries[key]?.row }
 
     // MARK: What happened
 
     /// A state was acknowledged that the database does not have.
     /// - Returns: whether it waits now.
     @discardableResult
-    mutating func saved(_ row: SessionRow, isDue: Bool, at now: SessionRecord.Timestamp) -> Bool {
+    package mutating func saved(_ row: SessionRow, isDue: Bool, at now: SessionRecord.Timestamp) -> Bool {
         let size = row.size
         let due: SessionRecord.Timestamp
         if isDue {
@@ -105,7 +103,7 @@ struct SyncQueue {
     }
 
     /// The database has this state, or a newer one: it was written by itself.
-    mutating func written(_ key: SessionKey, version: UInt64) {
+    package mutating func written(_ key: SessionKey, version: UInt64) {
         guard let entry = self.entries[key], entry.inFlight == nil, entry.row.record.identity.version <= version else {
             return
         }
@@ -124,7 +122,7 @@ struct SyncQueue {
     /// `batchWritten` or `batchFailed`.
     ///
     /// - Parameter isLast: takes also what is not due yet.
-    mutating func nextBatch(
+    package mutating func nextBatch(
         limit: Int,
         at now: SessionRecord.Timestamp,
         isLast: Bool = false
@@ -138,7 +136,9 @@ struct SyncQueue {
             self.unmarked.remove(turn.key)
             var row = entry.row
             row.synced = now
-            changes.append(row.record.isTombstone ? .tombstone(row) : .upsert(row))
+            // A row that is no ancestor is of another line: made after all copies of this state were lost, or by a gateway
+            // that reached the database alone. It is not for whoever comes late to replace that.
+            changes.append(row.record.isTombstone ? .tombstone(row) : .upsert(row, over: .ancestors))
         }
         for key in self.unmarked.prefix(limit - changes.count) {
             self.unmarked.remove(key)
@@ -151,7 +151,7 @@ struct SyncQueue {
     }
 
     /// Applied or refused: the database has that state or a newer one.
-    mutating func batchWritten(_ changes: [RowChange], at now: SessionRecord.Timestamp) {
+    package mutating func batchWritten(_ changes: [RowChange], at now: SessionRecord.Timestamp) {
         for change in changes {
             let key = change.key
             guard var entry = self.entries[key], let written = entry.inFlight else { continue }
@@ -170,7 +170,7 @@ struct SyncQueue {
     }
 
     /// Everything stays due.
-    mutating func batchFailed(_ changes: [RowChange]) {
+    package mutating func batchFailed(_ changes: [RowChange]) {
         for change in changes {
             let key = change.key
             guard var entry = self.entries[key] else { continue }

@@ -1,5 +1,3 @@
-package import Sessions
-
 /// A session as a database keeps it: one write of it, and what the database knows about its life.
 package struct SessionRow: Sendable, Equatable {
     package var key: SessionKey
@@ -7,7 +5,7 @@ package struct SessionRow: Sendable, Equatable {
     package var record: SessionRecord
     /// When the idle time runs out, as far as the database has been told; of a tombstone the absolute expiry.
     package var expires: SessionRecord.Timestamp
-    /// When the reaper has to look at the row.
+    /// When the reaper has to look at the row; `unplaced` where memcached has not what the row says.
     package var due: SessionRecord.Timestamp
     /// When the row was last brought up to date.
     package var synced: SessionRecord.Timestamp
@@ -37,6 +35,10 @@ package struct SessionRow: Sendable, Equatable {
         self.saves = saves
     }
 
+    /// Due from the beginning of time, so that these rows are found by what the reaper finds its own by: a session that was
+    /// destroyed or saved while memcached could not be told.
+    package static let unplaced: SessionRecord.Timestamp = 0
+
     /// Whether it is a session at this time: not destroyed, not expired.
     package func isLive(at now: SessionRecord.Timestamp) -> Bool {
         !self.record.isTombstone && self.expires > now && self.record.absoluteDeadline > now
@@ -44,6 +46,24 @@ package struct SessionRow: Sendable, Equatable {
 
     /// Whether a newer state of the session had been acknowledged than the row has.
     package var hasGoneBack: Bool { self.newest > self.record.identity.version }
+}
+
+extension SessionRow {
+    /// Of a session that is destroyed, for as long as it could have lived, and could be taken over from another store.
+    package static func tombstone(
+        _ key: SessionKey,
+        identity: WriteIdentity,
+        absoluteLifetime: Duration,
+        until: SessionRecord.Timestamp = 0,
+        at now: SessionRecord.Timestamp
+    ) -> SessionRow {
+        let deadline = max(now &+ absoluteLifetime.wholeMilliseconds, until)
+        var record = SessionRecord.tombstoneOfNothing(identity: identity, now: now)
+        record.absoluteDeadline = deadline
+        var row = SessionRow(key: key, record: record, expires: deadline, due: deadline, synced: now, saves: 0)
+        row.keptUntil = until
+        return row
+    }
 }
 
 /// What the reaper learns of a row before it decides: all but the session's data.

@@ -1,7 +1,6 @@
-import Sessions
 import Testing
 
-@testable import Store
+@testable import Sessions
 
 struct PendingTouchesTests {
     private static func key(_ number: Int) throws -> SessionKey {

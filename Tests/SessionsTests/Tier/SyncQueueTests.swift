@@ -1,9 +1,7 @@
-import Database
 import NIOCore
-import Sessions
 import Testing
 
-@testable import Store
+@testable import Sessions
 
 struct SyncQueueTests {
     private static let keyspace = SessionKeyspace(prefix: "sg:", site: "test")

@@ -1,5 +1,3 @@
-package import Sessions
-
 /// One change of one row. Every change says under which condition it may happen, so that none can put an older state over
 /// a newer one or bring a destroyed session back, whoever else writes meanwhile.
 package enum RowChange: Sendable {
@@ -7,17 +5,14 @@ package enum RowChange: Sendable {
     case insert(SessionRow)
     /// Saves from what was loaded. Refused where the row is another write by now, a tombstone, or gone.
     case compareAndSave(SessionRow, base: WriteIdentity)
-    /// Brings the row up to date, or makes it. Refused where it is a tombstone, or newer than `ceiling` (nil: than the row
-    /// itself).
-    case upsert(SessionRow, ceiling: WriteIdentity? = nil)
+    /// Brings the row up to date, or makes it. Refused where it is a tombstone, or is not what may be replaced.
+    case upsert(SessionRow, over: Replaced = .older)
     /// Ends the session, whatever its version is, and stays for as long as it could have lived.
     case tombstone(SessionRow)
     /// Slides the expiry; never back. A row that was due before its expiry stays due then.
     case touch(SessionKey, expires: SessionRecord.Timestamp, due: SessionRecord.Timestamp)
     /// Remembers that there is a newer version, which the row gets later.
     case mark(SessionKey, newest: UInt64)
-    /// The session has gone back to this row, and that has been said.
-    case acceptReversion(SessionKey, WriteIdentity)
     /// Has the reaper look again later; only if the row is still this write.
     case postpone(SessionKey, WriteIdentity, due: SessionRecord.Timestamp)
     /// Takes the row away; only if it is still this write, and was not touched since it was due.
@@ -26,9 +21,39 @@ package enum RowChange: Sendable {
     package var key: SessionKey {
         switch self {
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row): row.key
-        case .touch(let key, _, _), .mark(let key, _), .acceptReversion(let key, _), .postpone(let key, _, _),
-            .delete(let key, _, _):
+        case .touch(let key, _, _), .mark(let key, _), .postpone(let key, _, _), .delete(let key, _, _):
             key
+        }
+    }
+}
+
+extension RowChange {
+    /// Which rows an upsert may replace, beside the row itself.
+    package enum Replaced: Sendable {
+        /// Those of a lower version: of what memcached says is true now.
+        case older
+        /// Those that it was made from, as far as it knows its ancestors: of what may be of another line by now, since all
+        /// copies were lost in between, or too few servers were asked.
+        case ancestors
+    }
+}
+
+extension SessionRow {
+    /// Whether a row with this identity may be replaced by this one.
+    package func mayReplace(_ identity: WriteIdentity, _ replaced: RowChange.Replaced) -> Bool {
+        identity == self.record.identity || identity.version < self.bound(replaced)
+            || replaced == .ancestors && self.record.ancestors.contains(identity)
+    }
+
+    /// What is below this version may be replaced in any case. Whoever knows as many ancestors as a record can name takes
+    /// what is older than them for an ancestor too.
+    package func bound(_ replaced: RowChange.Replaced) -> UInt64 {
+        switch replaced {
+        case .older:
+            return self.record.identity.version
+        case .ancestors:
+            guard self.record.ancestors.count == SessionRecord.maximumAncestors else { return 0 }
+            return self.record.ancestors.last?.version ?? 0
         }
     }
 }

@@ -6,9 +6,9 @@ package import NIOCore
 /// Remembers at most `maximumAddresses`. When there are more, all are forgotten, and the newcomers share what one address
 /// has for the rest of the second: somebody with very many addresses is limited too.
 package struct UnknownIDLimit: Sendable {
-    static let maximumAddresses = 8_192
+    package static let maximumAddresses = 8_192
 
-    private struct Bucket {
+    private struct Bucket: Sendable {
         var tokens: Double
         var filled: UInt64
     }

@@ -1,7 +1,7 @@
 import NIOCore
 import Testing
 
-@testable import Store
+@testable import Sessions
 
 struct UnknownIDLimitTests {
     private static func client(_ number: Int) -> ByteBufferView {

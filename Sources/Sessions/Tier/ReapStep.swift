@@ -1,0 +1,66 @@
+/// What the reaper knows of a due row beside what stands in it.
+package enum ReapFinding: Sendable {
+    /// There is no memcached: the row is all there is, but for expiries that another process has not written yet.
+    case alone(patience: SessionRecord.Timestamp)
+    case live(SessionRecord, expires: SessionRecord.Timestamp)
+    /// Memcached is sure that it has nothing, or a tombstone.
+    case none
+    /// Memcached cannot tell.
+    case unavailable
+}
+
+/// What becomes of a due row. Decides, and does nothing.
+package enum ReapStep: Sendable, Equatable {
+    /// It has ended for certain.
+    case delete
+    /// It lives in memcached: the row learns how.
+    case refresh(SessionRecord, expires: SessionRecord.Timestamp)
+    /// It is looked at again then.
+    case postpone(SessionRecord.Timestamp)
+    /// Memcached has not what the row says: that is for the gateways to tell it.
+    case leave
+
+    package static func step(
+        for row: DueRow,
+        _ finding: ReapFinding,
+        at now: SessionRecord.Timestamp,
+        reapAfter: SessionRecord.Timestamp
+    ) -> ReapStep {
+        // A tombstone stays for as long as the session could have lived.
+        if row.isTombstone, row.absoluteDeadline <= now { return .delete }
+        if row.due == SessionRow.unplaced, row.isTombstone || row.expires > now { return .leave }
+        if row.isTombstone { return .postpone(row.absoluteDeadline) }
+        switch finding {
+        case .alone(let patience):
+            return row.expires &+ patience <= now ? .delete : .postpone(row.expires &+ patience)
+        case .live(let record, let expires):
+            return .refresh(record, expires: expires)
+        case .none:
+            // Forgotten by memcached and not expired: it is put back when its visitor comes.
+            return min(row.expires, row.absoluteDeadline) <= now ? .delete : .postpone(row.expires)
+        case .unavailable:
+            return .postpone(now &+ min(reapAfter, 60_000))
+        }
+    }
+
+    /// What is to be done with the row; nil: nothing.
+    package func change(
+        of row: DueRow,
+        at now: SessionRecord.Timestamp,
+        reapAfter: SessionRecord.Timestamp
+    ) -> RowChange? {
+        switch self {
+        case .delete:
+            return .delete(row.key, row.identity, dueBefore: row.due)
+        case .refresh(let record, let expires):
+            let due = min(max(expires, now &+ 1_000), now &+ reapAfter)
+            return .upsert(
+                SessionRow(key: row.key, record: record, expires: expires, due: due, synced: now, saves: 0)
+            )
+        case .postpone(let due):
+            return .postpone(row.key, row.identity, due: max(due, now &+ 1_000))
+        case .leave:
+            return nil
+        }
+    }
+}

@@ -1,0 +1,179 @@
+package import NIOCore
+
+/// What one gateway remembers of a site's sessions between memcached and the database: what the database has to be told, and
+/// what it has been told that memcached has not. A value: time comes from outside, in milliseconds.
+package struct TierMemory: Sendable {
+    package let configuration: TierConfiguration
+    package private(set) var queue: SyncQueue
+    package var touches = PendingTouches()
+    package var counts = TierCounts()
+    private var limit: UnknownIDLimit
+    private var identities: WriteIdentities
+
+    /// Sessions of which the database knows something that memcached does not: they were destroyed, or saved, while memcached
+    /// could not be told, here or at another gateway. Each is compared with its row before anybody reads it. At most
+    /// `maximumUnplaced`; what the database has beyond that is adopted when these are done.
+    package private(set) var unplaced: Set<SessionKey> = []
+    /// Memcached could not be asked for a while: what others have told the database meanwhile is not known here yet, so every
+    /// session is compared with its row.
+    package private(set) var isBehind = false
+    /// Until then memcached may have older states of sessions than it once had.
+    private var oldCopiesUntil: SessionRecord.Timestamp = 0
+    private var comparedKeys: Set<SessionKey> = []
+    /// Counts the times that memcached could not be asked.
+    private var absences = 0
+
+    package static let maximumUnplaced = 65_536
+
+    package init(configuration: TierConfiguration, writer: UInt64) {
+        self.configuration = configuration
+        self.queue = SyncQueue(interval: configuration.syncInterval.wholeMilliseconds, limit: configuration.queueSize)
+        self.limit = UnknownIDLimit(perSecond: configuration.unknownIDs)
+        self.identities = WriteIdentities(writer: writer)
+    }
+
+    package mutating func newIdentity(after version: UInt64?, at now: SessionRecord.Timestamp) -> WriteIdentity {
+        self.identities.next(after: version, at: now &* 1_000)
+    }
+
+    package func row(_ record: SessionRecord, _ key: SessionKey, at now: SessionRecord.Timestamp) -> SessionRow {
+        let expires = self.configuration.expiry(of: record, seen: now)
+        let due = min(expires, now &+ self.configuration.reapAfter.wholeMilliseconds)
+        return SessionRow(key: key, record: record, expires: expires, due: due, synced: now)
+    }
+
+    package mutating func tombstone(_ key: SessionKey, at now: SessionRecord.Timestamp) -> SessionRow {
+        .tombstone(
+            key,
+            identity: self.newIdentity(after: nil, at: now),
+            absoluteLifetime: self.configuration.absoluteLifetime,
+            until: self.configuration.tombstonesUntil,
+            at: now
+        )
+    }
+
+    // MARK: Clients
+
+    package mutating func admits(_ client: ByteBufferView?, at now: SessionRecord.Timestamp) -> Bool {
+        self.limit.admits(client, at: now)
+    }
+
+    /// The client asked for an id that nobody knows.
+    package mutating func charge(_ client: ByteBufferView?, at now: SessionRecord.Timestamp) {
+        self.limit.charge(client, at: now)
+    }
+
+    // MARK: What memcached has
+
+    /// A session was read in memcached, which slid its expiry there.
+    package mutating func seen(_ record: SessionRecord, _ key: SessionKey, at now: SessionRecord.Timestamp) {
+        self.counts.avoidedReads += 1
+        self.touches.seen(key, expires: self.configuration.expiry(of: record, seen: now))
+    }
+
+    /// A state was acknowledged by memcached.
+    package mutating func saved(
+        _ record: SessionRecord,
+        _ key: SessionKey,
+        isDue: Bool,
+        at now: SessionRecord.Timestamp
+    ) {
+        self.compared(key)
+        self.touches.forget(key)
+        if !self.queue.saved(self.row(record, key, at: now), isDue: isDue, at: now) {
+            self.counts.overflows += 1
+        } else if !isDue {
+            self.counts.avoidedWrites += 1
+        }
+    }
+
+    /// The database could not be told that a session is destroyed.
+    package mutating func buriedInMemcached(_ row: SessionRow, at now: SessionRecord.Timestamp) {
+        self.touches.forget(row.key)
+        self.queue.saved(row, isDue: true, at: now)
+    }
+
+    // MARK: What the database has
+
+    /// What was written before a response.
+    package mutating func written(_ change: RowChange) {
+        switch change {
+        case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row):
+            self.queue.written(row.key, version: row.record.identity.version)
+            self.touches.forget(row.key)
+            if row.due == SessionRow.unplaced { self.adopt(row.key) }
+        case .touch, .mark, .postpone, .delete:
+            break
+        }
+    }
+
+    package mutating func nextBatch(limit: Int, at now: SessionRecord.Timestamp, isLast: Bool) -> [RowChange] {
+        self.queue.nextBatch(limit: limit, at: now, isLast: isLast)
+    }
+
+    /// - Returns: what is to be written next: a row of another line is for the reaper, which asks memcached what is true.
+    package mutating func batchWritten(
+        _ changes: [RowChange],
+        _ results: [RowChangeResult],
+        at now: SessionRecord.Timestamp
+    ) -> [RowChange] {
+        self.counts.writes += changes.count
+        self.queue.batchWritten(changes, at: now)
+        return zip(changes, results).compactMap { change, result in
+            guard case .upsert(let row, _) = change, case .refused(let current?) = result,
+                current.version < row.record.identity.version
+            else { return nil }
+            return .postpone(change.key, current, due: now)
+        }
+    }
+
+    package mutating func batchFailed(_ changes: [RowChange]) {
+        self.queue.batchFailed(changes)
+    }
+
+    // MARK: What memcached has to be told
+
+    /// Whether memcached's word about a session is not enough.
+    package func mustCompare(_ key: SessionKey, at now: SessionRecord.Timestamp) -> Bool {
+        self.isBehind || !self.unplaced.isEmpty && self.unplaced.contains(key)
+            || self.oldCopiesUntil > now && !self.comparedKeys.contains(key)
+    }
+
+    /// Memcached has what the row says, or something newer.
+    package mutating func compared(_ key: SessionKey) {
+        self.unplaced.remove(key)
+        if self.oldCopiesUntil > 0, self.comparedKeys.count < Self.maximumUnplaced { self.comparedKeys.insert(key) }
+    }
+
+    /// So many servers have forgotten what they had that all holders of a session may be among them; one that was none may
+    /// have an older copy, which is then taken for the session. Until such a copy has expired unread, each session is
+    /// compared with its row once.
+    package mutating func memcachedHasForgotten(at now: SessionRecord.Timestamp) {
+        self.oldCopiesUntil = now &+ self.configuration.idleLifetime.wholeMilliseconds
+        self.comparedKeys = []
+    }
+
+    /// The database knows more of this session than memcached.
+    package mutating func adopt(_ key: SessionKey) {
+        if self.unplaced.count < Self.maximumUnplaced { self.unplaced.insert(key) }
+    }
+
+    /// Memcached has it now.
+    package mutating func placed(_ key: SessionKey) {
+        self.unplaced.remove(key)
+    }
+
+    package mutating func memcachedWasAway() {
+        self.isBehind = true
+        self.absences += 1
+    }
+
+    /// Memcached can be asked, and the database is now asked what it was told meanwhile.
+    /// - Returns: for `caughtUp`.
+    package func catchingUp() -> Int { self.absences }
+
+    /// All rows that memcached does not have were adopted.
+    package mutating func caughtUp(_ absences: Int) {
+        if absences == self.absences { self.isBehind = false }
+    }
+}

@@ -1,0 +1,251 @@
+import NIOCore
+
+extension TierOperation {
+    mutating func loadAnswered(
+        _ answer: Answer,
+        _ client: ByteBufferView?,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        switch (self.state, answer) {
+        case (.askingMemcached, .loaded(let outcome)):
+            return self.memcachedAnswered(outcome, client, &memory, moment)
+        case (.comparing(let session), .row(let row)):
+            return self.compared(session, row, &memory, moment)
+        case (.comparing(let session), .failed):
+            // Requests go on from memcached.
+            return self.live(session, &memory, moment)
+        case (.placing, .written(.saved(let session))):
+            memory.compared(self.key)
+            return self.live(session, &memory, moment)
+        case (.placing(let row), _):
+            return self.served(row, &memory)
+        case (.searching(let isAlone), .row(let row)):
+            return self.found(row, isAlone: isAlone, client, &memory, moment)
+        case (.searching(let isAlone), .failed):
+            if let waiting = memory.queue.waiting(self.key) {
+                return self.serve(waiting, isAlone: isAlone, &memory, moment)
+            }
+            // Requests go on from memcached, and that says there is none.
+            return self.endLoad(isAlone ? .unavailable : .none)
+        case (.goingBack(let row, let isAlone), let answer):
+            return self.wentBack(row, isAlone: isAlone, answer, &memory, moment)
+        case (.restoring(let row, let hasGoneBack), .loaded(let outcome)):
+            return self.restored(row, hasGoneBack: hasGoneBack, outcome, &memory, moment)
+        default:
+            // Among them that it is still to be said that the session went back.
+            return self.endLoad(.unavailable)
+        }
+    }
+
+    private mutating func memcachedAnswered(
+        _ outcome: SessionLoadOutcome,
+        _ client: ByteBufferView?,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        switch outcome {
+        case .live(let session):
+            if session.isDegraded { memory.memcachedWasAway() }
+            guard session.isDegraded || memory.mustCompare(self.key, at: moment.now) else {
+                memory.seen(session.record, self.key, at: moment.now)
+                return self.endLoad(.live(session))
+            }
+            self.state = .comparing(session)
+            return .loadRow
+        case .none:
+            return self.search(isAlone: false, client, &memory, moment)
+        case .unavailable:
+            memory.memcachedWasAway()
+            guard memory.configuration.servesDegraded else { return self.endLoad(.unavailable) }
+            return self.search(isAlone: true, client, &memory, moment)
+        }
+    }
+
+    // MARK: Memcached has it
+
+    /// Fewer servers answered than a promise needs, or they do not know what the database was told while they were away:
+    /// above all that the session is destroyed.
+    private mutating func compared(
+        _ session: StoredSession,
+        _ row: SessionRow?,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        guard let row else {
+            memory.compared(self.key)
+            return self.live(session, &memory, moment)
+        }
+        if row.record.isTombstone {
+            memory.adopt(self.key)
+            return self.endLoad(.none)
+        }
+        guard row.record.identity.version > session.version, row.isLive(at: moment.now) else {
+            if !session.isDegraded { memory.compared(self.key) }
+            return self.live(session, &memory, moment)
+        }
+        if session.isDegraded { return self.served(row, &memory) }
+        // Chosen is what memcached has. What the database was told alone follows it, or came from a state that somebody
+        // else has gone on from.
+        guard row.mayReplace(session.record.identity, .ancestors) else {
+            memory.compared(self.key)
+            return self.live(session, &memory, moment)
+        }
+        self.state = .placing(row)
+        return .saveReplicas(session.loaded, proposal: row.record)
+    }
+
+    private mutating func live(_ session: StoredSession, _ memory: inout TierMemory, _ moment: Moment) -> Step {
+        if !session.isDegraded { memory.seen(session.record, self.key, at: moment.now) }
+        return self.endLoad(.live(session))
+    }
+
+    private mutating func served(
+        _ row: SessionRow,
+        hasGoneBack: Bool = false,
+        _ memory: inout TierMemory
+    ) -> Step {
+        memory.counts.servedAlone += 1
+        var session = StoredSession(row: row.record, isDegraded: true)
+        session.hasGoneBack = hasGoneBack
+        return self.endLoad(.live(session))
+    }
+
+    // MARK: Memcached has nothing
+
+    /// It never was, has expired, was destroyed, or was forgotten; or memcached cannot be asked.
+    private mutating func search(
+        isAlone: Bool,
+        _ client: ByteBufferView?,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        guard memory.queue.waiting(self.key) != nil || memory.admits(client, at: moment.now) else {
+            memory.counts.limited += 1
+            return self.endLoad(.unavailable)
+        }
+        self.state = .searching(isAlone: isAlone)
+        return .loadRow
+    }
+
+    /// The newest state that this process or the database has.
+    private mutating func found(
+        _ row: SessionRow?,
+        isAlone: Bool,
+        _ client: ByteBufferView?,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        let waiting = memory.queue.waiting(self.key)
+        guard var newest = row ?? waiting else {
+            memory.charge(client, at: moment.now)
+            // Where nobody can be asked, it may be in memcached.
+            return self.endLoad(isAlone ? .unavailable : .none)
+        }
+        if let waiting, let row, !row.record.isTombstone,
+            waiting.record.isTombstone || waiting.mayReplace(row.record.identity, .ancestors)
+        {
+            // What waits here was made from the row: nothing is lost, unless somebody else has acknowledged more.
+            newest = waiting
+            newest.newest = max(row.newest, waiting.newest)
+        }
+        guard newest.hasGoneBack, newest.isLive(at: moment.now) else {
+            return self.serve(newest, isAlone: isAlone, &memory, moment)
+        }
+        guard let row else { return self.endLoad(.unavailable) }
+        return self.goBack(to: newest, over: row.record.identity, isAlone: isAlone, &memory, moment)
+    }
+
+    /// Acknowledged states are lost. Whoever still has one of them must not put it over what is made from here on: the row
+    /// gets a version above them all, and that is what goes on. Of several gateways one does that, and says that the session
+    /// went back.
+    private mutating func goBack(
+        to newest: SessionRow,
+        over base: WriteIdentity,
+        isAlone: Bool,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        var next = newest
+        next.record.ancestors = newest.record.lineage
+        next.record.identity = memory.newIdentity(
+            after: max(newest.newest, newest.record.identity.version),
+            at: moment.now
+        )
+        next.newest = next.record.identity.version
+        next.saves = 0
+        self.state = .goingBack(newest, isAlone: isAlone)
+        return self.write(.compareAndSave(next, base: base))
+    }
+
+    private mutating func wentBack(
+        _ row: SessionRow,
+        isAlone: Bool,
+        _ answer: Answer,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        switch answer {
+        case .changed(.applied):
+            guard let change, case .compareAndSave(let next, _) = change else {
+                return self.endLoad(.unavailable)
+            }
+            memory.written(change)
+            memory.counts.reverted += 1
+            return self.serve(next, hasGoneBack: true, isAlone: isAlone, &memory, moment)
+        case .changed(.refused):
+            // Somebody else did it, or destroyed the session.
+            self.searches += 1
+            guard self.searches < Self.maximumSearches else { return self.endLoad(.unavailable) }
+            self.state = .searching(isAlone: isAlone)
+            return .loadRow
+        default:
+            memory.counts.reverted += 1
+            // It may be said once more.
+            return self.serve(row, hasGoneBack: true, isAlone: isAlone, &memory, moment)
+        }
+    }
+
+    private mutating func serve(
+        _ row: SessionRow,
+        hasGoneBack: Bool = false,
+        isAlone: Bool,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        if row.record.isTombstone { return self.endLoad(.none) }
+        // Its expiry may have slid since, where nobody can be asked.
+        guard row.isLive(at: moment.now) else { return self.endLoad(isAlone ? .unavailable : .none) }
+        if isAlone { return self.served(row, hasGoneBack: hasGoneBack, &memory) }
+        self.state = .restoring(row, hasGoneBack: hasGoneBack)
+        return .restore(row.record)
+    }
+
+    private mutating func restored(
+        _ row: SessionRow,
+        hasGoneBack: Bool,
+        _ outcome: SessionLoadOutcome,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        switch outcome {
+        case .live(var session):
+            memory.counts.restored += 1
+            memory.compared(self.key)
+            memory.seen(session.record, self.key, at: moment.now)
+            session.hasGoneBack = hasGoneBack && session.record.identity == row.record.identity
+            return self.endLoad(.live(session))
+        case .none:
+            // Destroyed there, and the database does not know it yet.
+            memory.buriedInMemcached(memory.tombstone(self.key, at: moment.now), at: moment.now)
+            return self.endLoad(.none)
+        case .unavailable:
+            memory.memcachedWasAway()
+            if memory.configuration.servesDegraded { return self.served(row, hasGoneBack: hasGoneBack, &memory) }
+            guard hasGoneBack else { return self.endLoad(.unavailable) }
+            // It is still to be said.
+            self.state = .leavingWord
+            return self.write(.mark(self.key, newest: row.record.identity.version &+ 1))
+        }
+    }
+}

@@ -1,0 +1,132 @@
+import HistoryChecker
+import Sessions
+
+/// The reaper, and what memcached is told late.
+extension SimulatedWorld {
+    private static let reapPause = 50_000
+
+    // MARK: Reaping
+
+    func reapIsDue(_ gateway: Int, _ life: Int) {
+        guard self.gateways[gateway].life == life, self.gateways[gateway].isUp else { return }
+        self.schedule(
+            .reap(gateway: gateway, gatewayLife: life),
+            in: Self.reapPause + self.chance.below(Self.reapPause)
+        )
+        // The lock of a dead leader is free.
+        if let leader = self.reaper, self.gateways[leader.gateway].life == leader.gatewayLife { return }
+        guard !self.isDatabaseDown else { return }
+        let run = ReapRun(gateway: gateway, life: life)
+        self.reaper = run
+        self.call(.due(at: self.timestamp(gateway)), for: .reap(run), gateway)
+    }
+
+    /// - Parameter rows: those that are due.
+    func look(_ run: ReapRun, _ rows: [DueRow]) {
+        run.rows = rows
+        run.findings = Array(repeating: .unavailable, count: rows.count)
+        run.left = rows.count
+        for (index, row) in rows.enumerated() {
+            guard !row.isTombstone, let session = self.session(row.key), self.mistake != .reapUnasked else {
+                self.found(run, index, self.mistake == .reapUnasked ? .none : .unavailable)
+                continue
+            }
+            self.start(
+                .look,
+                session: session,
+                gateway: run.gateway,
+                for: .reap(run, index: index),
+                timeout: self.weather.loadTimeout
+            )
+        }
+        if rows.isEmpty { self.reaper = nil }
+    }
+
+    func looked(_ run: ReapRun, _ index: Int, _ outcome: ReplicaOutcome) {
+        switch outcome {
+        case .chosen(let loaded):
+            let seconds = loaded.secondsToLive ?? Int(loaded.record.idleSeconds)
+            let left = SessionRecord.Timestamp(max(0, seconds)) * 1_000
+            self.found(run, index, .live(loaded.record, expires: self.timestamp(run.gateway) + left))
+        case .none:
+            self.found(run, index, .none)
+        case .unavailable, .destroyed, .discarded, .unknown, .degraded, .beyondRepair:
+            self.found(run, index, .unavailable)
+        }
+    }
+
+    private func found(_ run: ReapRun, _ index: Int, _ finding: ReapFinding) {
+        run.findings[index] = finding
+        run.left -= 1
+        guard run.left == 0, self.gateways[run.gateway].life == run.gatewayLife else { return }
+        let now = self.timestamp(run.gateway)
+        let reapAfter = self.weather.tier.reapAfter.wholeMilliseconds
+        let changes = zip(run.rows, run.findings).compactMap { row, finding in
+            ReapStep.step(for: row, finding, at: now, reapAfter: reapAfter).change(
+                of: row,
+                at: now,
+                reapAfter: reapAfter
+            )
+        }
+        if self.reaper === run { self.reaper = nil }
+        if !changes.isEmpty { self.call(.apply(changes), for: .nobody, run.gateway) }
+    }
+
+    /// The row of a session was taken away: that must have ended.
+    func judgeReaping(_ session: Int) {
+        let known = self.sessions[session]
+        guard self.checker.mustBeThere(known.number), !self.checker.isInDoubt(known.number),
+            !self.mayHaveExpired(session)
+        else { return }
+        self.checker.wasReapedAlive(known.number)
+    }
+
+    // MARK: What memcached has to be told
+
+    func placeAll(_ gateway: Int) {
+        let memory = self.gateways[gateway].memory
+        let keys = memory.unplaced.sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
+        for key in keys.prefix(4) {
+            guard let session = self.session(key), !self.gateways[gateway].placing.contains(session) else { continue }
+            self.gateways[gateway].placing.insert(session)
+            let run = PlaceRun(key: key, session: session, gateway: gateway, life: self.gateways[gateway].life)
+            self.execute(run.machine.start(), run)
+        }
+    }
+
+    private func execute(_ step: PlaceOperation.Step, _ run: PlaceRun) {
+        guard let key = self.sessions[run.session].key else { return }
+        switch step {
+        case .loadRow:
+            self.call(.load(key), for: .place(run), run.gateway)
+        case .destroyInMemcached:
+            self.start(
+                .destroy(identity: self.newIdentity(run.gateway, after: nil)),
+                session: run.session,
+                gateway: run.gateway,
+                for: .place(run),
+                timeout: 2 * self.weather.loadTimeout
+            )
+        case .load:
+            self.start(.load(client: nil), run.session, run.gateway, for: .place(run))
+        case .write(let change):
+            self.call(.apply([change]), for: .place(run), run.gateway)
+        case .finish:
+            self.gateways[run.gateway].placing.remove(run.session)
+        }
+    }
+
+    func answered(_ run: PlaceRun, _ answer: PlaceOperation.Answer) {
+        guard self.gateways[run.gateway].life == run.gatewayLife else { return }
+        let now = self.timestamp(run.gateway)
+        self.execute(run.machine.answered(answer, &self.gateways[run.gateway].memory, at: now), run)
+    }
+
+    func answered(_ run: PlaceRun, _ answer: DatabaseCall.Answer) {
+        switch answer {
+        case .row(let row): self.answered(run, PlaceOperation.Answer.row(row))
+        case .results: self.answered(run, PlaceOperation.Answer.changed)
+        case .due, .failed: self.answered(run, PlaceOperation.Answer.failed)
+        }
+    }
+}

@@ -1,0 +1,293 @@
+import HistoryChecker
+import Sessions
+
+/// Executes what `TierOperation` decides, as `HybridStore` does over sockets, and tells the checker what came of it.
+extension SimulatedWorld {
+    func start(
+        _ goal: TierOperation.Goal,
+        _ session: Int,
+        _ gateway: Int,
+        for purpose: TierRun.Purpose
+    ) {
+        guard let key = self.sessions[session].key else { return }
+        let run = TierRun(
+            goal,
+            key: key,
+            for: purpose,
+            session: session,
+            gateway: gateway,
+            life: self.gateways[gateway].life,
+            began: self.now
+        )
+        self.sessions[session].tierRuns.append(run)
+        let moment = self.moment(run)
+        self.execute(run.machine.start(&self.gateways[gateway].memory, moment), run)
+    }
+
+    func answered(_ run: TierRun, _ answer: TierOperation.Answer) {
+        guard !run.isOver, self.gateways[run.gateway].life == run.gatewayLife else { return }
+        let moment = self.moment(run)
+        self.execute(run.machine.answered(answer, &self.gateways[run.gateway].memory, moment), run)
+    }
+
+    private func moment(_ run: TierRun) -> TierOperation.Moment {
+        let links = self.gateways[run.gateway].links
+        return TierOperation.Moment(
+            now: self.timestamp(run.gateway),
+            mayReach: self.sessions[run.session].servers.contains { links[$0].state == .up }
+        )
+    }
+
+    private func execute(_ step: TierOperation.Step, _ run: TierRun) {
+        switch step {
+        case .loadReplicas:
+            self.ask(.load, run)
+        case .restore(let record):
+            self.ask(.restore(proposal: record), run)
+        case .saveReplicas(let base, let proposal):
+            self.ask(.save(base: base, proposal: proposal), run)
+        case .createReplicas(let proposal):
+            self.ask(.create(proposal: proposal), run)
+        case .bury(let row):
+            run.isBuriedInMemcached = nil
+            run.isBuriedInDatabase = nil
+            self.call(.apply([row.buried]), for: .burial(run), run.gateway)
+            self.ask(.destroy(identity: row.record.identity), run)
+        case .loadRow:
+            guard let key = self.sessions[run.session].key else { return }
+            self.call(.load(key), for: .operation(run), run.gateway)
+        case .write(let change, let isDurable):
+            self.alias(change, run.session)
+            if isDurable, self.mistake == .durableLater { return self.answered(run, .changed(.applied)) }
+            self.call(.apply([change]), for: .operation(run), run.gateway)
+        case .finishLoad(let outcome):
+            self.end(run) { self.finishLoad($0, outcome) }
+        case .finishWrite(let outcome):
+            self.end(run) { self.finishWrite($0, outcome) }
+        case .finishDestroy(let outcome):
+            self.end(run) { self.finishDestroy($0, outcome) }
+        }
+    }
+
+    private func ask(_ goal: ReplicaOperation.Goal, _ run: TierRun) {
+        var timeout = self.weather.loadTimeout
+        if case .destroy = goal { timeout *= 2 }
+        self.start(goal, session: run.session, gateway: run.gateway, for: .tier(run), timeout: timeout)
+    }
+
+    /// A session that goes back goes on under a new identity, with the payload that it had.
+    private func alias(_ change: RowChange, _ session: Int) {
+        guard case .compareAndSave(let row, _) = change, let number = row.record.writeNumber,
+            number.index < self.identities.count, self.identities[number.index] != row.record.identity
+        else { return }
+        self.aliases[row.record.identity] = number.index
+    }
+
+    private func end(_ run: TierRun, _ body: (TierRun) -> Void) {
+        guard !run.isOver else { return }
+        run.isOver = true
+        self.sessions[run.session].tierRuns.removeAll { $0 === run }
+        body(run)
+        self.settleDoubt(of: run.session)
+    }
+
+    // MARK: What memcached says
+
+    /// As `SessionStore` tells it.
+    func replicasAnswered(_ run: TierRun, _ operation: RunningOperation, _ outcome: ReplicaOutcome) {
+        guard !run.isOver else { return }
+        switch operation.goal {
+        case .load, .restore:
+            self.answered(run, .loaded(self.loadOutcome(operation.goal, outcome)))
+        case .destroy:
+            run.isBuriedInMemcached = outcome.isDestroyed
+            self.buried(run)
+        case .save, .create, .saveDegraded, .createDegraded:
+            self.answeredWrite(run, operation, outcome)
+        case .look, .keep:
+            break
+        }
+    }
+
+    private func loadOutcome(_ goal: ReplicaOperation.Goal, _ outcome: ReplicaOutcome) -> SessionLoadOutcome {
+        switch outcome {
+        case .chosen(let loaded):
+            return .live(StoredSession(loaded: loaded, isDegraded: false))
+        case .none:
+            return .none
+        case .unavailable(let best):
+            guard case .load = goal, let best, self.profile.isDegradedServed else { return .unavailable }
+            return best.record.isTombstone ? .none : .live(StoredSession(loaded: best, isDegraded: true))
+        case .destroyed, .discarded, .unknown, .degraded, .beyondRepair:
+            return .unavailable
+        }
+    }
+
+    private func answeredWrite(_ run: TierRun, _ operation: RunningOperation, _ outcome: ReplicaOutcome) {
+        switch outcome {
+        case .chosen(let loaded):
+            self.answered(run, .written(.saved(StoredSession(loaded: loaded, isDegraded: false))))
+        case .discarded(let winner):
+            self.answered(run, .written(.discarded(winner: winner?.version)))
+        case .degraded(let loaded):
+            self.answered(run, .written(.degraded(StoredSession(loaded: loaded, isDegraded: true))))
+        case .unavailable:
+            switch operation.goal {
+            case .saveDegraded, .createDegraded:
+                self.answered(run, .written(.unknown))
+            default:
+                guard self.profile.isDegradedServed, let degraded = operation.goal.degraded else {
+                    return self.answered(run, .written(.unavailable))
+                }
+                self.ask(degraded, run)
+            }
+        case .none, .destroyed, .unknown, .beyondRepair:
+            self.answered(run, .written(.unknown))
+        }
+    }
+
+    func buried(_ run: TierRun) {
+        guard let isInMemcached = run.isBuriedInMemcached, let isInDatabase = run.isBuriedInDatabase else { return }
+        self.answered(run, .buried(inMemcached: isInMemcached, inDatabase: isInDatabase))
+    }
+
+    // MARK: What the visitor is told
+
+    private func finishLoad(_ run: TierRun, _ outcome: SessionLoadOutcome) {
+        if case .place(let place) = run.purpose { return self.answered(place, .loaded(outcome)) }
+        guard case .load(let request, let beginning) = run.purpose else { return }
+        let session = run.session
+        self.note(session, "g\(run.gateway) hybrid load @\(run.began) ends: \(outcome.name)")
+        switch outcome {
+        case .live(let stored):
+            if stored.hasGoneBack { self.checker.reverted(self.sessions[session].number) }
+            request.stored = stored
+            request.loaded = stored.loaded
+            request.base = self.verified(stored.record, session)
+            guard let number = request.base else {
+                request.ending = .failed
+                self.checker.readWasCorrupt(beginning)
+                return self.end(request)
+            }
+            guard !stored.isDegraded else {
+                self.figures.degraded += 1
+                request.ending = .failed
+                return self.goOn(request)
+            }
+            self.checker.readEnded(beginning, number)
+            self.sessions[session].used = max(self.sessions[session].used, run.began)
+            request.ending = .live
+            self.goOn(request)
+        case .none:
+            // Without the database memcached's word is all there is.
+            guard !run.hasDatabaseFailed else {
+                request.ending = .failed
+                return self.end(request)
+            }
+            self.checker.readEndedWithNothing(beginning, mayHaveExpired: self.mayHaveExpired(session))
+            self.foundNothing(request)
+        case .unavailable:
+            self.checker.mayStaySilent(self.sessions[session].number)
+            self.figures.unavailable += 1
+            request.ending = .failed
+            self.end(request)
+        }
+    }
+
+    private func finishWrite(_ run: TierRun, _ outcome: SessionWriteOutcome) {
+        guard case .write(let request, let number, let isDurable) = run.purpose else { return }
+        self.note(run.session, "g\(run.gateway) hybrid \(number) @\(run.began) ends: \(outcome.name)")
+        var kept: StoredSession?
+        switch outcome {
+        case .saved(let stored):
+            self.figures.acknowledged += 1
+            self.checker.writeEnded(number, .acknowledged)
+            if isDurable {
+                self.figures.durable += 1
+                self.checker.keeps(number)
+            }
+            self.sessions[run.session].acknowledged.append((number, self.now))
+            self.sessions[run.session].used = max(self.sessions[run.session].used, run.began)
+            request.ending = .saved
+            kept = stored
+        case .discarded:
+            self.figures.discarded += 1
+            self.checker.writeEnded(number, .discarded)
+            request.ending = .discarded
+        case .degraded(let stored):
+            self.figures.degraded += 1
+            self.sessions[run.session].isForked = true
+            self.checker.writeEnded(number, .unknown)
+            request.ending = .failed
+            kept = stored
+        case .unknown:
+            self.figures.unknown += 1
+            self.sessions[run.session].isForked = true
+            self.checker.writeEnded(number, .unknown)
+            request.ending = .failed
+        case .unavailable:
+            self.figures.unavailable += 1
+            self.checker.writeEnded(number, .unknown)
+            request.ending = .failed
+        }
+        if let kept, run.session == request.session {
+            request.stored = kept
+            request.loaded = kept.loaded
+            request.base = number
+            request.plan = .save
+        }
+        self.wrote(request, run.session, isKept: kept != nil)
+    }
+
+    private func finishDestroy(_ run: TierRun, _ outcome: SessionDestroyOutcome) {
+        guard case .destroy(let request, let isNew) = run.purpose else { return }
+        let isAcknowledged = outcome == .destroyed
+        self.note(run.session, "g\(run.gateway) hybrid destroy @\(run.began) ends: \(outcome)")
+        if isAcknowledged {
+            self.figures.destroyed += 1
+            if run.isBuriedInMemcached == true {
+                self.checker.destructionWasAcknowledged(self.sessions[run.session].number)
+            } else {
+                // The other gateways hear of it within a moment, from the database.
+                self.sessions[run.session].isBuriedInDatabaseAlone = true
+            }
+        }
+        self.destroyed(request, isNew: isNew, isAcknowledged: isAcknowledged)
+    }
+}
+
+extension SessionRow {
+    fileprivate var buried: RowChange { .tombstone(self) }
+}
+
+extension ReplicaOutcome {
+    var isDestroyed: Bool {
+        switch self {
+        case .destroyed, .none: true
+        case .chosen, .discarded, .unknown, .unavailable, .degraded, .beyondRepair: false
+        }
+    }
+}
+
+extension SessionLoadOutcome {
+    var name: String {
+        switch self {
+        case .live(let session):
+            "\(session.record.name)\(session.isDegraded ? ", degraded" : "")\(session.hasGoneBack ? ", reverted" : "")"
+        case .none: "none"
+        case .unavailable: "unavailable"
+        }
+    }
+}
+
+extension SessionWriteOutcome {
+    var name: String {
+        switch self {
+        case .saved: "saved"
+        case .discarded: "discarded"
+        case .unknown: "unknown"
+        case .degraded: "degraded"
+        case .unavailable: "unavailable"
+        }
+    }
+}
