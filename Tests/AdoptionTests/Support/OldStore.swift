@@ -14,9 +14,9 @@ enum OldStore: Sendable {
     }
 
     static func make(_ kind: Kind) async throws -> OldStore {
-        func memcacheds(_ count: Int) async throws -> [MemcachedProcess] {
+        func memcacheds(_ count: Int, _ more: String...) async throws -> [MemcachedProcess] {
             var servers: [MemcachedProcess] = []
-            for _ in 0..<count { servers.append(try await MemcachedProcess()) }
+            for _ in 0..<count { servers.append(try await MemcachedProcess(["-m", "64"] + more)) }
             return servers
         }
         switch kind {
@@ -37,7 +37,9 @@ enum OldStore: Sendable {
         case .memcache: return .memcache(try await memcacheds(3), redundancy: 2, hash: "crc32")
         case .memcacheFNV: return .memcache(try await memcacheds(4), redundancy: 1, hash: "fnv")
         case .memcached: return .memcached(try await memcacheds(3), replicas: 0, ring: "ketama")
-        case .memcachedWeighted: return .memcached(try await memcacheds(3), replicas: 0, ring: "ketama_weighted")
+        case .memcachedWeighted:
+            // Without CAS, as servers for sessions alone may run.
+            return .memcached(try await memcacheds(3, "-C"), replicas: 0, ring: "ketama_weighted")
         case .memcachedReplicas: return .memcached(try await memcacheds(3), replicas: 1, ring: "ketama")
         case .redis:
             let server = try await RedisProcess(password: "very secret")

@@ -54,6 +54,22 @@ import Testing
         #expect(refused == .refuse(.connectionClosed))
     }
 
+    @Test func anItemOfAnotherProgramComesWithItsFlags() {
+        var pipeline = self.pipeline()
+        for waiter in 1...3 {
+            _ = pipeline.commandSubmitted(waiter, expecting: .foreignValue, bytes: 0, deadline: self.at(1))
+        }
+        let value = ByteBuffer(string: "v")
+        let fetched = MemcachedReply.fetched(value: value, flags: 768)
+        #expect(
+            self.summary(pipeline.replyReceived(.value(value, .init(clientFlags: 768, opaque: 1)))) == "1 \(fetched)"
+        )
+        #expect(self.summary(pipeline.replyReceived(.miss(.init(opaque: 2)))) == "2 miss")
+        // A value without flags was not asked for in this way.
+        let strange = MemcachedWireReply.value(value, .init(token: 1, secondsToLive: 1, opaque: 3))
+        #expect(self.summary(pipeline.replyReceived(strange)) == #"close outOfStep ["3 outOfStep"]"#)
+    }
+
     @Test func anAnswerThatNobodyAskedForClosesTheConnection() {
         var pipeline = self.pipeline()
         #expect(self.summary(pipeline.replyReceived(.noop)) == "close outOfStep []")

@@ -16,6 +16,7 @@ import Testing
         #expect(self.line(.get(key, touch: nil)) == "mg k v t c O7\r\n")
         #expect(self.line(.get(key, touch: .seconds(60))) == "mg k v t c T60 O7\r\n")
         #expect(self.line(.get(key, touch: .never)) == "mg k v t c T0 O7\r\n")
+        #expect(self.line(.fetch(key)) == "mg k v f O7\r\n")
         #expect(self.line(.add(key, value, .seconds(60))) == "ms k 5 T60 ME c O7\r\n")
         #expect(
             self.line(.compareAndSet(key, value, token: .max, .never)) == "ms k 5 T0 C18446744073709551615 c O7\r\n"
