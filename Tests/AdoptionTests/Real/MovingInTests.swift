@@ -107,6 +107,25 @@ struct MovingInTests {
         #expect(try await visitor.now().number == "1")
     }
 
+    @Test(arguments: [OldStore.Kind.files, .memcached, .redis])
+    func theGatewayReadsItsConfigurationAnewAndEndsMeanwhile(kind: OldStore.Kind) async throws {
+        let stack = try await AdoptionStack(try await .make(kind))
+        var visitors = try await stack.visitors(3)
+        #expect(try await visitors[0].now().user == "u0")
+        try stack.gateway.reload()
+        try await Eventually.holds(within: .seconds(30), "the reload") {
+            stack.gateway.log.contains("the configuration has been read anew and is in force")
+        }
+        #expect(try await visitors[0].now().user == "u0")
+        #expect(try await visitors[1].now().user == "u1")
+        #expect(try await stack.gateway.stop() == .status(0))
+        try await stack.gateway.restart()
+        try await Eventually.holds(within: .seconds(30), "the store to be there") {
+            try await visitors[1].now().user == "u1"
+        }
+        #expect(try await visitors[2].now().user == "u2")
+    }
+
     @Test func afterTheDayNothingIsTakenOver() async throws {
         let stack = try await AdoptionStack(try await .make(.files), adopt: "until: 2026-01-01")
         var visitor = try await stack.visitors(1)[0]
