@@ -53,11 +53,11 @@ struct OldStoreTroubleTests {
         let stack = try await AdoptionStack(try await .make(kind))
         var visitors = try await stack.visitors(2)
         #expect(try await visitors[0].now().user == "u0")
-        try stack.old.freeze()
+        try await stack.old.freeze()
         let start = ContinuousClock.now
         for _ in 0..<6 {
             let page = try await visitors[1].now()
-            #expect(page.status == 503)
+            #expect(page.status == 503, "\(page)")
             #expect(page.retryAfter == "1")
         }
         // The first ones wait for the time-out, the others for nothing.
@@ -98,7 +98,7 @@ struct OldStoreTroubleTests {
     @Test func withSecretsOnlyPHPsIdsGoWithoutATagAndFewAtATime() async throws {
         let stack = try await AdoptionStack(
             try await .make(.files),
-            site: "id_secrets: [0123456789abcdef0123456789abcdef]\n    unknown_ids: 2"
+            site: "id_secrets: [0123456789abcdef0123456789abcdef]\n    unknown_ids: 1"
         )
         var visitors = try await stack.visitors(2)
         #expect(try await visitors[0].now().user == "u0")
@@ -107,8 +107,8 @@ struct OldStoreTroubleTests {
         var newcomer = stack.visitor
         #expect(try await newcomer.now("do=login&user=new").id.count == 40)
         #expect(try await newcomer.now().user == "new")
-        // As fast as they can, since two more are allowed each second.
-        let pages = try await withThrowingTaskGroup(of: AdoptionStack.Visitor.Page.self) { group in
+        // As fast as they can, since one more is allowed each second.
+        var pages = try await withThrowingTaskGroup(of: AdoptionStack.Visitor.Page.self) { group in
             for number in 0..<40 {
                 group.addTask {
                     var guesser = stack.visitor
@@ -118,10 +118,15 @@ struct OldStoreTroubleTests {
             }
             return try await group.reduce(into: []) { $0.append($1) }
         }
+        var guesser = stack.visitor
+        for number in 0..<20 {
+            // Those that came at once may all have been asked before the first was found to be nobody's.
+            guesser.jar["PHPSESSID"] = "again0123456789abcdefghi\(number)"
+            pages.append(try await guesser.now())
+        }
         #expect(pages.allSatisfy { $0.status == 200 && $0.user == "nobody" || $0.status == 503 })
         #expect(pages.contains { $0.status == 200 })
         #expect(pages.contains { $0.status == 503 })
-        var guesser = stack.visitor
         // An id with an underscore is none of PHP's: no store is asked, and nobody is charged.
         guesser.jar["PHPSESSID"] = "guess_0123456789abcdefghi"
         #expect(try await guesser.now().status == 200)

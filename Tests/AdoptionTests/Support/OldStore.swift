@@ -133,19 +133,32 @@ enum OldStore: Sendable {
         }
     }
 
-    func freeze() throws {
-        switch self {
-        case .files: break
-        case .memcache(let servers, _, _), .memcached(let servers, _, _): for server in servers { try server.freeze() }
-        case .redis(let servers, _): for server in servers { try server.server.freeze() }
+    private var processes: [ServerProcess] {
+        get throws {
+            switch self {
+            case .files: []
+            case .memcache(let servers, _, _), .memcached(let servers, _, _): try servers.map { try $0.process }
+            case .redis(let servers, _): try servers.map { try $0.server.process }
+            }
+        }
+    }
+
+    /// Stops all servers. Returns when every thread of theirs has: on a busy machine one may go on for a moment.
+    func freeze() async throws {
+        let processes = try self.processes
+        for process in processes { process.freeze() }
+        try await Eventually.holds("the old store to be stopped") {
+            try processes.allSatisfy { process in
+                let tasks = "/proc/\(process.pid)/task"
+                return try FileManager.default.contentsOfDirectory(atPath: tasks).allSatisfy { task in
+                    let text = try String(contentsOfFile: "\(tasks)/\(task)/stat", encoding: .utf8)
+                    return text.split(separator: ")").last?.hasPrefix(" T") == true
+                }
+            }
         }
     }
 
     func thaw() throws {
-        switch self {
-        case .files: break
-        case .memcache(let servers, _, _), .memcached(let servers, _, _): for server in servers { try server.thaw() }
-        case .redis(let servers, _): for server in servers { try server.server.thaw() }
-        }
+        for process in try self.processes { process.thaw() }
     }
 }
