@@ -37,6 +37,11 @@ struct BackendContractTests {
         )
     }
 
+    @Test func whoseNextRequestWaitsIsTold() {
+        #expect(self.parameters(BackendContract.Offer(state: .live))["SESSION_TURN"] == nil)
+        #expect(self.parameters(BackendContract.Offer(state: .live, isTurn: true))["SESSION_TURN"] == "1")
+    }
+
     @Test func anEmptyBlobHasNoParameter() {
         #expect(self.parameters(BackendContract.Offer(state: .new))["SESSION_DATA"] == nil)
     }
@@ -74,7 +79,8 @@ struct BackendContractTests {
             token: RequestToken(loop: 0, using: &random),
             version: 1,
             data: ByteBuffer(repeating: 1, count: 100_000),
-            latePath: "/late"
+            latePath: "/late",
+            isTurn: true
         )
         for name in self.parameters(offer).keys {
             #expect(Array(name.utf8).withUnsafeBytes(BackendContract.isReserved), "\(name)")
