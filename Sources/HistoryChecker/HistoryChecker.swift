@@ -93,6 +93,7 @@ package struct HistoryChecker: Sendable {
     package func mustBeThere(_ session: SessionNumber) -> Bool {
         let session = self.sessions[session.index]
         return !session.chain.isEmpty && !session.mayBeDestroyed && !session.isOver && !session.isExempt
+            && (session.doubt == .none || session.kept >= 0)
     }
 
     // MARK: Writes

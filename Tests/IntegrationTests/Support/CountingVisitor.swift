@@ -33,7 +33,10 @@ struct CountingVisitor: Sendable {
     let client: HTTPClient
     var cookies = CookieJar()
 
-    init(_ client: HTTPClient) { self.client = client }
+    init(_ client: HTTPClient, _ cookies: CookieJar = CookieJar()) {
+        self.client = client
+        self.cookies = cookies
+    }
 
     mutating func read(_ more: String = "") async -> Visit { await self.visit(nonce: nil, more, self.client) }
 

@@ -3,6 +3,7 @@ import GatewayTesting
 /// The scripts of the fault tests. All of them take the same query:
 ///
 /// - `nonce=N`: writes the session `<count + 1> N <nonce read>`; without it the session is only read.
+/// - `control=WORDS`: says that in `Session-Control` (page.php).
 /// - `sleep=MS`: takes its time first.
 /// - `gate=NAME`: makes the file `NAME.in` beside the pages and waits until `NAME.go` is there.
 ///
@@ -39,6 +40,7 @@ enum FaultPages {
             if (isset($_GET['pad'])) $next .= ' ' . str_repeat('x', $_GET['pad']);
             header('Session-Data: ' . $_SERVER['SESSION_TOKEN'] . ' ' . base64_encode($next));
         }
+        if (isset($_GET['control'])) header("Session-Control: {$_SERVER['SESSION_TOKEN']} {$_GET['control']}");
         header('Content-Type: text/plain');
         echo substr($session, 0, 200);
         """
