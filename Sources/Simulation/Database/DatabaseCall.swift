@@ -62,6 +62,8 @@ final class TierRun {
     var isOver = false
     /// What it was told is not all that the database knows.
     var hasDatabaseFailed = false
+    /// Memcached had the session.
+    var wasInMemcached = false
     /// Where both are asked at once.
     var isBuriedInMemcached: Bool?
     var isBuriedInDatabase: Bool?

@@ -128,6 +128,7 @@ extension SimulatedWorld {
         )
         self.gateways[gateway].isSyncing = false
         self.gateways[gateway].beats = 0
+        self.gateways[gateway].placing = []
         let life = self.gateways[gateway].life
         self.schedule(.beat(gateway: gateway, gatewayLife: life), in: self.chance.below(Self.beat) + 1)
         self.schedule(.reap(gateway: gateway, gatewayLife: life), in: self.chance.below(50_000) + 1)

@@ -77,15 +77,18 @@ extension SimulatedWorld {
         while self.now < limit, !self.isDatabaseUpToDate, self.step(until: limit) {}
         for (number, gateway) in self.gateways.enumerated()
         where gateway.memory.queue.count > 0 || !gateway.memory.unplaced.isEmpty || gateway.isSyncing {
-            self.checker.failedInPeace("g\(number) has something to tell that nobody hears")
+            self.checker.failedInPeace(
+                "g\(number) has something to tell that nobody hears: \(gateway.memory.queue.count) rows, "
+                    + "\(gateway.memory.unplaced.count) to memcached"
+            )
         }
         for session in self.sessions.indices where !self.isRowUpToDate(session) {
             self.failed(session, "its row is not what memcached has")
         }
         guard self.checker.violations.isEmpty else { return }
         self.note(-1, "all servers restart")
-        for session in self.sessions.indices {
-            if let last = self.sessions[session].acknowledged.last { self.checker.keeps(last.number) }
+        for session in self.sessions where self.checker.mustBeThere(session.number) {
+            if let last = session.acknowledged.last { self.checker.keeps(last.number) }
         }
         for server in self.servers.indices { self.crash(server, isAllowed: true) }
         self.recover()

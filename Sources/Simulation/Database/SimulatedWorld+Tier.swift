@@ -98,7 +98,9 @@ extension SimulatedWorld {
         guard !run.isOver else { return }
         switch operation.goal {
         case .load, .restore:
-            self.answered(run, .loaded(self.loadOutcome(operation.goal, outcome)))
+            let told = self.loadOutcome(operation.goal, outcome)
+            if case .live = told { run.wasInMemcached = true }
+            self.answered(run, .loaded(told))
         case .destroy:
             run.isBuriedInMemcached = outcome.isDestroyed
             self.buried(run)
@@ -183,6 +185,11 @@ extension SimulatedWorld {
             guard !run.hasDatabaseFailed else {
                 request.ending = .failed
                 return self.end(request)
+            }
+            guard !run.wasInMemcached else {
+                // Destroyed as the database says; the other gateways hear of it within a moment.
+                self.sessions[session].isBuriedInDatabaseAlone = true
+                return self.foundNothing(request)
             }
             self.checker.readEndedWithNothing(beginning, mayHaveExpired: self.mayHaveExpired(session))
             self.foundNothing(request)
