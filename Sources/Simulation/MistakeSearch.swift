@@ -6,7 +6,8 @@ package struct MistakeSearch: Sendable {
     /// In how many histories it must have shown: several times as many as it took when this was written.
     package var histories: UInt64
 
-    /// One for each mistake, but for the one that no history has shown: `noConfirm`, which a test of the walk's steps shows.
+    /// One for each mistake, but for those that no history has shown: `noConfirm`, which a test of the walk's steps shows, and some
+    /// of the database's: `lateLine`, `noMark`, `noWord` and `reapUnasked`, which have tests of values.
     package static let all: [MistakeSearch] = [
         MistakeSearch(.noPrep, in: "2 of 3", histories: 20),
         MistakeSearch(.flatClass, in: "2 of 3", histories: 60),
@@ -27,6 +28,10 @@ package struct MistakeSearch: Sendable {
         MistakeSearch(.degFlat, in: "2 of 3, degraded served", histories: 40),
         MistakeSearch(.absReuse, in: "3 of 5, restarts", histories: 2_000),
         MistakeSearch(.shortTomb, in: "2 of 3, long times", histories: 12_000),
+        MistakeSearch(.rowUnguarded, in: "2 of 3 and a database", histories: 20),
+        MistakeSearch(.tombRowDropped, in: "2 of 3 and a database", histories: 20),
+        MistakeSearch(.durableLater, in: "2 of 3 and a database", histories: 20),
+        MistakeSearch(.oldCopies, in: "2 of 3 and a database", histories: 200),
     ]
 
     private init(_ mistake: Mistake, in profile: String, histories: UInt64) {

@@ -73,11 +73,15 @@ package struct SimulationProfile: Sendable {
     /// With a database, under all faults, among them that all servers restart at once and that the database is away.
     package static let databases: [SimulationProfile] = [
         SimulationProfile("2 of 3 and a database", redundancy: 2, servers: 3).with { $0.beforeDatabase() },
+        SimulationProfile("1 of 1 and a database", redundancy: 1, servers: 3).with { $0.beforeDatabase() },
+    ]
+
+    /// Not yet part of the campaign: what a database that serves alone may show is not settled, nor rows over long times.
+    package static let unsettled: [SimulationProfile] = [
         SimulationProfile("2 of 3 and a database, degraded served", redundancy: 2, servers: 3).with {
             $0.beforeDatabase()
             $0.isDegradedServed = true
         },
-        SimulationProfile("1 of 1 and a database", redundancy: 1, servers: 3).with { $0.beforeDatabase() },
         SimulationProfile("2 of 3 and a database, long times", redundancy: 2, servers: 3).with {
             $0.hasDatabase = true
             $0.hasLongTimes = true

@@ -38,10 +38,11 @@ struct SimulateCommand: ParsableCommand {
         if self.mistakes { return try self.searchMistakes() }
         var simulation = Simulation(mistake: self.mistake)
         if let profile {
-            let named = SimulationProfile.all.filter { $0.name == profile }
-            simulation.profiles = named.isEmpty ? SimulationProfile.all.filter { $0.name.contains(profile) } : named
+            let all = SimulationProfile.all + SimulationProfile.unsettled
+            let named = all.filter { $0.name == profile }
+            simulation.profiles = named.isEmpty ? all.filter { $0.name.contains(profile) } : named
             guard !simulation.profiles.isEmpty else {
-                let names = SimulationProfile.all.map(\.name).joined(separator: "; ")
+                let names = all.map(\.name).joined(separator: "; ")
                 throw ValidationError("there is no such profile; there are: \(names)")
             }
         }

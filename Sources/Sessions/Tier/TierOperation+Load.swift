@@ -149,7 +149,8 @@ extension TierOperation {
             newest = waiting
             newest.newest = max(row.newest, waiting.newest)
         }
-        guard newest.hasGoneBack, newest.isLive(at: moment.now) else {
+        // While memcached cannot be asked nobody knows whether the newer state is lost: `degraded` says enough.
+        guard newest.hasGoneBack, !isAlone, newest.isLive(at: moment.now) else {
             return self.serve(newest, isAlone: isAlone, &memory, moment)
         }
         guard let row else { return self.endLoad(.unavailable) }

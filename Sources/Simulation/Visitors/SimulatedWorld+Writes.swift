@@ -17,7 +17,7 @@ extension SimulatedWorld {
         proposal.written = SessionRecord.Timestamp(self.clock(request.gateway) / 1_000)
         proposal.payload = SessionRecord.payload(session: session, number)
         if self.profile.hasDatabase, let stored = request.stored {
-            let isDurable = self.chance.isLucky(percent: 30)
+            let isDurable = !self.isPeace && self.chance.isLucky(percent: 30)
             return self.start(
                 .save(stored, proposal: proposal, isDurable: isDurable),
                 session,
@@ -49,7 +49,7 @@ extension SimulatedWorld {
             payload: SessionRecord.payload(session: session, number)
         )
         if self.profile.hasDatabase {
-            let isDurable = self.chance.isLucky(percent: 30)
+            let isDurable = !self.isPeace && self.chance.isLucky(percent: 30)
             return self.start(
                 .create(proposal: proposal, isDurable: isDurable),
                 session,

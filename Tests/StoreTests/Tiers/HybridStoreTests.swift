@@ -12,7 +12,7 @@ import Testing
 @Suite(.timeLimit(.minutes(2)))
 struct HybridStoreTests {
     /// A database that can be cut off.
-    private final class Switched: SessionDatabase {
+    final class Switched: SessionDatabase {
         let base: any SessionDatabase
         let isDown = Mutex(false)
 
@@ -56,7 +56,7 @@ struct HybridStoreTests {
     }
 
     /// One gateway's view: its own queue over the common memcacheds and the common database.
-    private struct Gateway: Sendable {
+    struct Gateway: Sendable {
         let fixture: StoreFixture
         let store: HybridStore
         let tier: DatabaseTier
@@ -112,7 +112,7 @@ struct HybridStoreTests {
         func destroy(_ key: SessionKey) async -> SessionDestroyOutcome { await self.run { await $0.destroy(key) } }
     }
 
-    private struct Stack: Sendable {
+    struct Stack: Sendable {
         let fixture: StoreFixture
         let database: Switched
         let directory: TemporaryDirectory
@@ -159,7 +159,7 @@ struct HybridStoreTests {
         }
     }
 
-    private static func with(_ body: @escaping @Sendable (Stack) async throws -> Void) async throws {
+    static func with(_ body: @escaping @Sendable (Stack) async throws -> Void) async throws {
         try await StoreFixture.with { fixture in
             let directory = try TemporaryDirectory()
             let path = directory.path("sessions.sqlite")
