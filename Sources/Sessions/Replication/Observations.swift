@@ -172,9 +172,18 @@ struct Observations: Sendable {
 
     /// The longest life that a copy of this record has left; nil where one never expires.
     func secondsToLive(of record: SessionRecord) -> Int? {
+        self.secondsToLive { $0.accepted == record.accepted }
+    }
+
+    /// Likewise of the copies of one write, under whichever ballot.
+    func secondsToLive(of write: WriteIdentity) -> Int? {
+        self.secondsToLive { $0.record?.identity == write }
+    }
+
+    private func secondsToLive(where isMeant: (ReplicaCopy) -> Bool) -> Int? {
         var longest = 0
         for slot in self.slots {
-            if case .copy(let seen) = slot, seen.copy.accepted == record.accepted {
+            if case .copy(let seen) = slot, isMeant(seen.copy) {
                 guard let seconds = seen.secondsToLive else { return nil }
                 longest = max(longest, seconds)
             }

@@ -84,7 +84,8 @@ extension ReplicaOperation {
         let home = self.askedFirst.isEmpty ? self.set.home : self.askedFirst
         let needsRepair = record.holders != home || record.placement != self.set.placement
         var loaded = LoadedRecord(record: record, tokens: tokens, needsRepair: needsRepair)
-        loaded.secondsToLive = self.observations.secondsToLive(of: record)
+        // By its write: where it was accepted anew, nobody was seen with the ballot that it has now.
+        loaded.secondsToLive = self.observations.secondsToLive(of: record.identity)
         return .chosen(loaded)
     }
 

@@ -122,6 +122,10 @@ extension SimulatedWorld {
             }
             let copy = self.mistake == nil ? copy : self.falsified(copy)
             self.note(session, "s\(server) keeps \(copy.name) \(lifetime) \(self.weather.idleSeconds)")
+            if case .add = condition, copy.accepted.depth > 0, !self.servers[server].isComplete {
+                // What it had forgotten it is taken for not to have had.
+                self.exempt(session)
+            }
             let seconds = self.seconds(lifetime, of: copy.record, by: message.gateway)
             if case .idle = lifetime { self.sessions[session].slid = self.now }
             let token = self.servers[server].put(

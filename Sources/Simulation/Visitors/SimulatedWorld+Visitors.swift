@@ -128,7 +128,11 @@ extension SimulatedWorld {
                 return self.end(request)
             }
             // Where only a server whose clock was set back has it still, it may be what was superseded.
-            if self.mayHaveExpired(session), self.servers.contains(where: { $0.lateness > 0 }) { self.exempt(session) }
+            if self.servers.contains(where: { $0.lateness > 0 }),
+                began > self.sessions[session].used + self.weather.idleSeconds * 1_000_000
+            {
+                self.exempt(session)
+            }
             self.checker.readEnded(beginning, number)
             if mustHaveExpired { self.checker.readAfterExpiry(self.sessions[session].number) }
             self.sessions[session].used = max(self.sessions[session].used, began)
