@@ -58,4 +58,14 @@ struct ReplicaRestoreTests {
         #expect(self.world.outcome(of: look)?.loaded?.secondsToLive == 101)
         #expect(self.world.servers[0].item?.secondsToLive == 100)
     }
+
+    @Test mutating func aLookThatFinishesAWriteTellsHowLongItHadToLive() {
+        let record = self.world.seedSession()
+        self.world.withServer(0) { $0.put(ReplicaCopy(accepted: record), secondsToLive: 100) }
+        self.world.withServer(1) { $0.forgetItem() }
+        let look = self.world.start(.look)
+        _ = self.world.runToEnd(look)
+        #expect(self.world.outcome(of: look)?.loaded?.record.accepted.ballotClass == .slow)
+        #expect(self.world.outcome(of: look)?.loaded?.secondsToLive == 100)
+    }
 }
