@@ -79,14 +79,14 @@ class PHPLiteAdmin(Application):
         # Ticked, it would be a cookie of the application's own that signs in, without any session.
         if browser.elements("input[name=remember]:checked"):
             browser.click("input[name=remember]")
-        browser.click("input[type=submit]")
+        browser.submit("input[type=submit]")
 
     def change(self, browser, stack, number):
         """Its next page says what has been done: the message is in the session."""
         browser.open(self.url(stack, "/phpliteadmin.php?table=notes&action=row_create"))
         browser.fill("input[name='0:0']", str(number))
         browser.fill("textarea[name='0:1']", f"note {number}")
-        browser.click("#main_column form[method=post] input[type=submit]")
+        browser.submit("#main_column form[method=post] input[type=submit]")
         return "1 row(s) inserted" in browser.text
 
     def changes(self):
@@ -94,7 +94,7 @@ class PHPLiteAdmin(Application):
             return [row[0] for row in database.execute("SELECT number FROM notes ORDER BY number")]
 
     def log_out(self, browser, stack):
-        browser.click("input[name=logout]")
+        browser.submit("input[name=logout]")
 
 
 class PostfixAdmin(Application):
@@ -137,13 +137,13 @@ class PostfixAdmin(Application):
             return
         browser.open(self.url(stack, "/setup.php"))
         browser.fill("form[name=authenticate] input[name=setup_password]", PASSWORD)
-        browser.click("form[name=authenticate] button")
+        browser.submit("form[name=authenticate] button")
         form = "form[name=create_admin]"
         browser.fill(f"{form} input[name=setup_password]", PASSWORD)
         browser.fill(f"{form} input[name=username]", "root@example.org")
         browser.fill(f"{form} input[name=password]", PASSWORD)
         browser.fill(f"{form} input[name=password2]", PASSWORD)
-        browser.click(f"{form} button")
+        browser.submit(f"{form} button")
         assert "You are done with your basic setup" in browser.text, browser.text[-1500:]
         shutil.copy(self.path("postfixadmin.sqlite"), self.path("prepared.sqlite"))
         PostfixAdmin.prepared = self.path("prepared.sqlite")
@@ -155,12 +155,12 @@ class PostfixAdmin(Application):
     def sign_in(self, browser):
         browser.fill("input[name=fUsername]", "root@example.org")
         browser.fill("input[name=fPassword]", PASSWORD)
-        browser.click("button[type=submit]")
+        browser.submit("button[type=submit]")
 
     def change(self, browser, stack, number):
         browser.open(self.url(stack, "/edit.php?table=domain"))
         browser.fill("input[name='value[domain]']", f"number{number}.example.org")
-        browser.click("input[type=submit]")
+        browser.submit("input[type=submit]")
         return f"number{number}.example.org" in browser.text and "has been added" in browser.text
 
     def changes(self):
@@ -169,4 +169,4 @@ class PostfixAdmin(Application):
         return sorted(int(re.search(r"\d+", row[0]).group()) for row in rows)
 
     def log_out(self, browser, stack):
-        browser.click("a[href='login.php']")
+        browser.submit("a[href='login.php']")

@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import time
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
@@ -80,6 +81,20 @@ class Browser:
 
     def click(self, selector):
         self.call("POST", f"/element/{self.element(selector)}/click")
+
+    def submit(self, selector):
+        """Clicks what leads to another page, and waits for that: a click alone may return before the old one is left."""
+        self.call("POST", "/execute/sync", script="window.isLeft = false", args=[])
+        self.click(selector)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                if self.call("POST", "/execute/sync", args=[],
+                             script="return window.isLeft === undefined && document.readyState === 'complete'"):
+                    return
+            except WebDriverError:
+                pass  # Between two pages there is none to ask.
+            time.sleep(0.02)
 
     def fill(self, selector, text):
         element = self.element(selector)
