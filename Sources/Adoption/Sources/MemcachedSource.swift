@@ -18,16 +18,17 @@ package final class MemcachedSource: SessionSource, @unchecked Sendable {
     }
 
     package struct Configuration: Sendable {
-        package var handler: Handler
-        package var servers: [(address: MemcachedAddress, ringServer: RingServer)]
-        package var ring: RingKind
-        /// Copies of a session, all counted.
-        package var redundancy: Int
-        package var prefix: String
-        package var maximumSize: Int
-        package var timeout: Duration
+        let handler: Handler
+        let addresses: [MemcachedAddress]
+        let dataLayout: RingLayout
+        let lockLayout: RingLayout
+        let prefix: String
+        let maximumSize: Int
+        let timeout: Duration
 
-        package init(
+        /// - Parameter redundancy: copies of a session, all counted.
+        /// - Returns: nil where the handler has no such ring.
+        package init?(
             handler: Handler,
             servers: [(address: MemcachedAddress, ringServer: RingServer)],
             ring: RingKind,
@@ -36,52 +37,40 @@ package final class MemcachedSource: SessionSource, @unchecked Sendable {
             maximumSize: Int,
             timeout: Duration
         ) {
+            let ring = Ring(kind: ring, servers: servers.map(\.ringServer))
+            let placement: RingPlacement = handler == .memcache ? .memcacheSession : .phpMemcached
+            // php-memcached locks on one server, whatever the copies.
+            let lockCopies = handler == .memcache ? redundancy : 1
+            guard let dataLayout = RingLayout(ring: ring, placement: placement, count: redundancy),
+                let lockLayout = RingLayout(ring: ring, placement: placement, count: lockCopies)
+            else { return nil }
             self.handler = handler
-            self.servers = servers
-            self.ring = ring
-            self.redundancy = redundancy
+            self.addresses = servers.map(\.address)
+            self.dataLayout = dataLayout
+            self.lockLayout = lockLayout
             self.prefix = prefix
             self.maximumSize = maximumSize
             self.timeout = timeout
         }
-
-        /// - Returns: nil where the handler has no such ring.
-        func layout(copies: Int) -> RingLayout? {
-            RingLayout(
-                ring: Ring(kind: self.ring, servers: self.servers.map(\.ringServer)),
-                placement: self.handler == .memcache ? .memcacheSession : .phpMemcached,
-                count: copies
-            )
-        }
     }
 
     private let configuration: Configuration
-    private let dataLayout: RingLayout
-    private let lockLayout: RingLayout
     private let servers: [MemcachedServer]
 
-    /// - Returns: nil where the handler has no such ring.
-    package init?(
+    package init(
         _ configuration: Configuration,
         eventLoop: any EventLoop,
         logger: Logger,
         transitions: ServerTransitionLog = ServerTransitionLog()
     ) {
-        // php-memcached locks on one server, whatever the copies.
-        let lockCopies = configuration.handler == .memcache ? configuration.redundancy : 1
-        guard let dataLayout = configuration.layout(copies: configuration.redundancy),
-            let lockLayout = configuration.layout(copies: lockCopies)
-        else { return nil }
         var client = MemcachedConfiguration()
         client.isReadOnly = true
         client.connectTimeout = configuration.timeout
         client.operationTimeout = configuration.timeout
         self.configuration = configuration
-        self.dataLayout = dataLayout
-        self.lockLayout = lockLayout
-        self.servers = configuration.servers.map { server in
+        self.servers = configuration.addresses.map { address in
             MemcachedServer(
-                address: server.address,
+                address: address,
                 eventLoop: eventLoop,
                 configuration: client,
                 logger: logger,
@@ -107,8 +96,8 @@ package final class MemcachedSource: SessionSource, @unchecked Sendable {
         case .memcached: keys = .memcached(id, prefix: self.configuration.prefix)
         }
         guard let keys else { return .none }
-        let locks = Array(self.lockLayout.servers(of: keys.lockPlace))
-        let copies = Array(self.dataLayout.servers(of: keys.dataPlace))
+        let locks = Array(self.configuration.lockLayout.servers(of: keys.lockPlace))
+        let copies = Array(self.configuration.dataLayout.servers(of: keys.dataPlace))
         // The locks leave first: a request that is over when its lock is looked at has written before the copies are.
         let answers = await self.fetch(locks.map { ($0, keys.lock) } + copies.map { ($0, keys.data) })
         return self.finding(locks: answers.prefix(locks.count), copies: answers.dropFirst(locks.count))

@@ -90,7 +90,7 @@ final class SessionAdoption: @unchecked Sendable {
 extension SiteAdoption {
     /// Says once a minute what has become of the ids that the gateway did not know, until it is cancelled.
     func report(_ logger: Logger) async {
-        var last = AdoptionCounters.Snapshot()
+        var last = AdoptionCounts()
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(60))
             let counts = self.counters.snapshot

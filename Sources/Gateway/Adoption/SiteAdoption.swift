@@ -21,7 +21,7 @@ final class SiteAdoption: Sendable {
     let end: SessionRecord.Timestamp
     let lockTimeout: Duration
     let whenUnavailable: GatewayConfiguration.WhenOldStoreUnavailable
-    let counters = AdoptionCounters()
+    let counters = Counters(AdoptionCounts())
     private let limit: Mutex<UnknownIDLimit>
     private let transitions = ServerTransitionLog()
     private let logger: Logger
@@ -90,17 +90,19 @@ final class SiteAdoption: Sendable {
             site.name,
             ring: ring
         )
-        return .memcached(
-            MemcachedSource.Configuration(
-                handler: isMemcache ? .memcache : .memcached,
-                servers: servers.map { ($0.address, $0.ringServer) },
-                ring: ring,
-                redundancy: adoption.redundancy ?? (isMemcache ? 2 : 1),
-                prefix: adoption.prefix ?? (isMemcache ? "" : "memc.sess.key."),
-                maximumSize: site.maximumSize,
-                timeout: adoption.timeout
-            )
+        let configuration = MemcachedSource.Configuration(
+            handler: isMemcache ? .memcache : .memcached,
+            servers: servers.map { ($0.address, $0.ringServer) },
+            ring: ring,
+            redundancy: adoption.redundancy ?? (isMemcache ? 2 : 1),
+            prefix: adoption.prefix ?? (isMemcache ? "" : "memc.sess.key."),
+            maximumSize: site.maximumSize,
+            timeout: adoption.timeout
         )
+        guard let configuration else {
+            throw GatewayError("site \(site.name): adopt: ring: PHP's handler has no such ring")
+        }
+        return .memcached(configuration)
     }
 
     private static func owner(_ name: String?, _ site: String) throws(GatewayError) -> uid_t {
@@ -113,7 +115,7 @@ final class SiteAdoption: Sendable {
     }
 
     /// The old store as one event loop sees it, not started yet.
-    func source(on eventLoop: any EventLoop) -> (any SessionSource)? {
+    func source(on eventLoop: any EventLoop) -> any SessionSource {
         switch self.place {
         case .shared(let source):
             source

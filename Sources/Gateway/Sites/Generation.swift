@@ -117,10 +117,7 @@ final class LoopGeneration: @unchecked Sendable {
         self.adoptions = shared.sites.map { site in
             guard let adoption = site.adoption else { return nil }
             if let known = adoptions[ObjectIdentifier(adoption)] { return known }
-            guard let source = adoption.source(on: eventLoop) else {
-                preconditionFailure("the configuration's check lets no other rings through")
-            }
-            let made = SessionAdoption(adoption, source: source, logger: site.logger)
+            let made = SessionAdoption(adoption, source: adoption.source(on: eventLoop), logger: site.logger)
             adoptions[ObjectIdentifier(adoption)] = made
             return made
         }

@@ -20,6 +20,9 @@ extension TierOperation {
             return self.live(session, &memory, moment)
         case (.placing(let row), _):
             return self.served(row, &memory)
+        case (.burying, .buried(let isInMemcached, _)):
+            if isInMemcached { memory.placed(self.key) }
+            return self.endLoad(.none)
         case (.searching(let isAlone), .row(let row)):
             return self.found(row, isAlone: isAlone, client, &memory, moment)
         case (.searching(let isAlone), .failed):
@@ -77,8 +80,10 @@ extension TierOperation {
             return self.live(session, &memory, moment)
         }
         if row.record.isTombstone {
+            // Memcached hears of it before anybody does, so that no other gateway shows the session again.
             memory.adopt(self.key)
-            return self.endLoad(.none)
+            self.state = .burying(row)
+            return .bury(row)
         }
         guard row.record.identity.version > session.version, row.isLive(at: moment.now) else {
             if !session.isDegraded { memory.compared(self.key) }

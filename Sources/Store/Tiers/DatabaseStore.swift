@@ -19,7 +19,8 @@ package final class DatabaseStore: SessionStorage {
     package final class Shared: Sendable {
         package let database: any SessionDatabase
         package let configuration: TierConfiguration
-        package let counters = TierCounters()
+        /// What happened between a site and its database.
+        package let counters = Counters(TierCounts())
         package let reaperFigures = ReaperFigures()
         private let identities = Mutex(WriteIdentities(writer: UInt64.random(in: 1 ... .max)))
         fileprivate let touches = Mutex(PendingTouches())

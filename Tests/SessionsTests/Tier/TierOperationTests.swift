@@ -142,7 +142,10 @@ struct TierOperationTests {
     @Test mutating func afterAnAbsenceMemcachedIsComparedWithTheRow() {
         self.memory.memcachedWasAway()
         let session = self.session(10)
-        #expect(self.play(.load(client: nil), [.loaded(.live(session)), .row(self.tombstone)]).last == "none")
+        let buried = TierOperation.Answer.buried(inMemcached: true, inDatabase: true)
+        let ended = self.play(.load(client: nil), [.loaded(.live(session)), .row(self.tombstone), buried])
+        #expect(ended == ["load", "row", "bury", "none"])
+        #expect(self.memory.unplaced.isEmpty)
         let row = self.row(20, after: [10])
         let placed = TierOperation.Answer.written(.saved(self.session(20, after: [10])))
         let steps = self.play(.load(client: nil), [.loaded(.live(session)), .row(row), placed])
