@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 
+import memory
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 SESSIONS = 500
 CONNECTIONS = 32
@@ -448,12 +450,16 @@ def main():
             results.append(result)
         print_table(results)
         bench.print_database()
+        held = memory.measure(bench) if "gateway" in rows else None
+        if held:
+            print(memory.text(held))
         if options.json:
             with open(options.json, "w") as file:
                 json.dump({
                     "sessions": SESSIONS, "connections": CONNECTIONS, "php_children": CHILDREN, "memcacheds": 3,
                     "rounds": options.rounds, "seconds": options.seconds, "processors": os.cpu_count(),
                     "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "rows": results,
+                    "memory": held,
                 }, file, indent=2)
                 file.write("\n")
         succeeded = True

@@ -18,6 +18,8 @@ struct ConfigurationKey<Section: ConfigurationSection>: Sendable {
     let isRequired: Bool
     /// Its value may also be written without a key, as the only thing in the section's place.
     let isShorthand: Bool
+    /// A reload leaves it as it was at the start.
+    let isReadOnce: Bool
     let read: @Sendable (ConfigurationNode, inout Section, inout ConfigurationReader) -> Void
     let render: @Sendable (Section) -> ConfigurationRendering
 
@@ -29,6 +31,7 @@ struct ConfigurationKey<Section: ConfigurationSection>: Sendable {
         fallback: String? = nil,
         isRequired: Bool = false,
         isShorthand: Bool = false,
+        isReadOnce: Bool = false,
         _ sentence: String
     ) {
         self.name = name
@@ -37,7 +40,8 @@ struct ConfigurationKey<Section: ConfigurationSection>: Sendable {
         self.isRequired = isRequired
         self.isShorthand = isShorthand
         self.fallback = fallback ?? (isRequired ? "required" : form.render(Section()[keyPath: path]).inline)
-        self.sentence = sentence
+        self.sentence = isReadOnce ? sentence + " Read at the start only." : sentence
+        self.isReadOnce = isReadOnce
         self.read = { node, section, reader in
             if case .empty = node.content {
                 reader.error("has no value; leave the key out to get the default", at: node.origin)

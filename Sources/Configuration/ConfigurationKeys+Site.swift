@@ -196,7 +196,7 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             .choice,
             """
             With none reachable, for requests that carry a session: 503 (`error`), or an empty session whose changes \
-            are not kept (`anonymous`).
+            are not kept (`anonymous`). Others are served; what they would store is not kept.
             """
         ),
         .init(

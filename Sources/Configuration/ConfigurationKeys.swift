@@ -90,36 +90,42 @@ extension GatewayConfiguration: ConfigurationSection {
             "threads",
             \.threads,
             .threads,
+            isReadOnce: true,
             "Event loops. `auto` is half the cores, at least one: nginx and the backends need the others."
         ),
         .init(
             "header_timeout",
             \.headerTimeout,
             .duration(.milliseconds(100) ... .seconds(3_600)),
+            isReadOnce: true,
             "How long nginx may take for the parameters of a request, from its first byte on."
         ),
         .init(
             "client_timeout",
             \.clientTimeout,
             .duration(.seconds(1) ... .seconds(86_400)),
+            isReadOnce: true,
             "How long a request body may take as a whole, and how long a client may take nothing of its response."
         ),
         .init(
             "minimum_rate",
             \.minimumRate,
             .integer(0...1_000_000_000),
+            isReadOnce: true,
             "Bytes per second of a request body below which the request is given up; 0 turns this off."
         ),
         .init(
             "max_connections",
             \.maximumConnections,
             .integer(16...1_000_000),
+            isReadOnce: true,
             "Connections from nginx; further ones are closed at once."
         ),
         .init(
             "shutdown_timeout",
             \.shutdownTimeout,
             .duration(.zero ... .seconds(3_600)),
+            isReadOnce: true,
             "How long requests in flight may take after SIGTERM."
         ),
         .init(
@@ -127,6 +133,7 @@ extension GatewayConfiguration: ConfigurationSection {
             \.lateSocket,
             ConfigurationForm<String>.socketPath.optional,
             fallback: "`late.sock` beside the first unix listener, else in the state directory",
+            isReadOnce: true,
             "The unix socket on which backends answer that have already sent their headers (`SESSION_LATE`)."
         ),
         .init(
@@ -134,15 +141,17 @@ extension GatewayConfiguration: ConfigurationSection {
             \.lateGroup,
             ConfigurationForm<String>.group.optional,
             fallback: "the process's own",
+            isReadOnce: true,
             "The group that may connect to it: the backends'."
         ),
         .init(
             "late_timeout",
             \.lateTimeout,
             .duration(.zero ... .seconds(3_600)),
+            isReadOnce: true,
             "How long after the end of a response a late answer is taken (`fastcgi_finish_request()`)."
         ),
-        .init("log_level", \.logLevel, .choice, "What is logged to standard error."),
+        .init("log_level", \.logLevel, .choice, isReadOnce: true, "What is logged to standard error."),
         .init(
             "state_directory",
             \.stateDirectory,
@@ -162,6 +171,13 @@ extension GatewayConfiguration: ConfigurationSection {
             """
         ),
     ]
+}
+
+extension GatewayConfiguration {
+    /// The keys that say something else than when the program was started, and are read at the start only.
+    package func keysForNextStart(since started: GatewayConfiguration) -> [String] {
+        Self.keys.filter { $0.isReadOnce && $0.render(self) != $0.render(started) }.map(\.name)
+    }
 }
 
 extension GatewayConfiguration.Listener: ConfigurationSection {

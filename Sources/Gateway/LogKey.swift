@@ -6,6 +6,7 @@ enum LogKey: String {
     case address
     case backend
     case error
+    case keys
     case loadedVersion = "loaded_version"
     case outcome
     case path

@@ -168,37 +168,6 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
         }
     }
 
-    /// Moves a session to a fresh id with a new blob.
-    /// - Returns: the session under its new key, once nothing is ever read under the old one again; else nil, and the
-    ///   browser must not learn the new id: the visitor keeps the old one, or has none any more.
-    package func regenerate(
-        _ key: SessionKey,
-        to newKey: SessionKey,
-        payload: ByteBuffer,
-        hasCookieLifetime: Bool
-    ) async -> StoredSession? {
-        let regeneration = Regeneration()
-        var created: StoredSession?
-        var step = regeneration.start()
-        while true {
-            switch step {
-            case .create:
-                switch await self.create(newKey, payload: payload, hasCookieLifetime: hasCookieLifetime) {
-                case .saved(let session), .degraded(let session): created = session
-                case .discarded, .unknown, .unavailable: break
-                }
-                step = regeneration.created(isKept: created != nil)
-            case .destroyOld:
-                step = regeneration.oldDestroyed(isAcknowledged: await self.destroy(key) == .destroyed)
-            case .destroyNew:
-                _ = await self.destroy(newKey)
-                step = regeneration.newDestroyed()
-            case .finish(let hasMoved):
-                return hasMoved ? created : nil
-            }
-        }
-    }
-
     // MARK: Connections
 
     /// Whether any server of the session is up, as far as one can tell at once. Where none is, nothing is sent.

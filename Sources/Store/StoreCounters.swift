@@ -1,7 +1,8 @@
+package import Logging
 import Memcached
 import Synchronization
 
-/// What happened in a site's store since the gateway started, over all event loops.
+/// What happened to a site's sessions in memcached since the gateway started, over all event loops and reloads.
 package final class StoreCounters: Sendable {
     package struct Snapshot: Sendable, Equatable {
         package var loads = 0
@@ -9,9 +10,12 @@ package final class StoreCounters: Sendable {
         package var discards = 0
         package var degraded = 0
         package var unavailable = 0
+        /// Copies that were damaged, or of a foreign format.
         package var corruptCopies = 0
         package var repairs = 0
         package var repairsDropped = 0
+        /// Requests whose cookies name different sessions: they get none.
+        package var conflictingCookies = 0
     }
 
     private let loads = Atomic<Int>(0)
@@ -22,6 +26,7 @@ package final class StoreCounters: Sendable {
     private let corruptCopies = Atomic<Int>(0)
     private let repairs = Atomic<Int>(0)
     private let repairsDropped = Atomic<Int>(0)
+    private let conflictingCookies = Atomic<Int>(0)
 
     /// What was logged of the servers, so that one event loop does not repeat what another has told.
     let transitions = ServerTransitionLog()
@@ -36,6 +41,7 @@ package final class StoreCounters: Sendable {
     func corruptCopySeen() { self.corruptCopies.wrappingAdd(1, ordering: .relaxed) }
     func repaired() { self.repairs.wrappingAdd(1, ordering: .relaxed) }
     func repairDropped() { self.repairsDropped.wrappingAdd(1, ordering: .relaxed) }
+    package func conflictingCookiesSeen() { self.conflictingCookies.wrappingAdd(1, ordering: .relaxed) }
 
     package var snapshot: Snapshot {
         Snapshot(
@@ -46,7 +52,39 @@ package final class StoreCounters: Sendable {
             unavailable: self.unavailable.load(ordering: .relaxed),
             corruptCopies: self.corruptCopies.load(ordering: .relaxed),
             repairs: self.repairs.load(ordering: .relaxed),
-            repairsDropped: self.repairsDropped.load(ordering: .relaxed)
+            repairsDropped: self.repairsDropped.load(ordering: .relaxed),
+            conflictingCookies: self.conflictingCookies.load(ordering: .relaxed)
         )
+    }
+
+    /// Says once in each interval what went wrong in it, where anything did, until it is cancelled.
+    package func report(_ logger: Logger, every interval: Duration = .seconds(60)) async {
+        var last = self.snapshot
+        while (try? await Task.sleep(for: interval)) != nil {
+            let now = self.snapshot
+            let troubles = now.troubles(since: last)
+            last = now
+            guard !troubles.isEmpty else { continue }
+            logger.log(
+                level: troubles["corrupt_copies"] == nil ? .info : .warning,
+                "what went wrong with sessions in memcached lately",
+                metadata: troubles.mapValues { "\($0)" }
+            )
+        }
+    }
+}
+
+extension StoreCounters.Snapshot {
+    /// What was counted since `earlier` and is no everyday matter; nothing where all went well.
+    func troubles(since earlier: Self) -> [String: Int] {
+        let all = [
+            "discards": self.discards - earlier.discards,
+            "degraded": self.degraded - earlier.degraded,
+            "unavailable": self.unavailable - earlier.unavailable,
+            "corrupt_copies": self.corruptCopies - earlier.corruptCopies,
+            "repairs_dropped": self.repairsDropped - earlier.repairsDropped,
+            "conflicting_cookies": self.conflictingCookies - earlier.conflictingCookies,
+        ]
+        return all.filter { $0.value > 0 }
     }
 }

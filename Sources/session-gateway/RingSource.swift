@@ -39,9 +39,7 @@ struct RingSource {
         } catch {
             throw ValidationError("--servers: \(error)")
         }
-        guard parsed.count <= Ring.maximumServers else {
-            throw ValidationError("--servers: a ring takes at most \(Ring.maximumServers) servers.")
-        }
+        guard Ring.takes(parsed) else { throw ValidationError("--servers: \(Ring.limits).") }
         let ring = Ring(kind: kind ?? self.placement.rings[0], servers: parsed)
         return try self.layout(
             ring,

@@ -55,6 +55,37 @@ struct ServerWatchTests {
     }
 }
 
+struct StoreCountersTests {
+    @Test func onlyWhatWentWrongIsReported() {
+        let counters = StoreCounters()
+        let before = counters.snapshot
+        counters.loadStarted()
+        counters.saveAcknowledged()
+        counters.repaired()
+        #expect(counters.snapshot.troubles(since: before).isEmpty)
+        counters.corruptCopySeen()
+        counters.conflictingCookiesSeen()
+        counters.conflictingCookiesSeen()
+        #expect(counters.snapshot.troubles(since: before) == ["corrupt_copies": 1, "conflicting_cookies": 2])
+        #expect(counters.snapshot.troubles(since: counters.snapshot).isEmpty)
+    }
+
+    @Test func aDamagedCopyIsAWarningOnce() async throws {
+        let lines = LogLines()
+        let logger = Logger(label: "store") { _ in lines }
+        let counters = StoreCounters()
+        let running = Task { await counters.report(logger, every: .milliseconds(20)) }
+        try await Task.sleep(for: .milliseconds(60))
+        #expect(lines.warnings == 0)
+        counters.corruptCopySeen()
+        try await Eventually.holds(within: .seconds(10), "a warning") { lines.warnings > 0 }
+        try await Task.sleep(for: .milliseconds(60))
+        #expect(lines.warnings == 1)
+        running.cancel()
+        await running.value
+    }
+}
+
 private final class LogLines: LogHandler, Sendable {
     private let count = Mutex(0)
 

@@ -21,7 +21,7 @@ struct CGIEnvironment: Sendable {
         "REQUEST_SCHEME", "REQUEST_URI", "SCRIPT_NAME", "SCRIPT_FILENAME", "DOCUMENT_ROOT", "DOCUMENT_URI", "HTTPS",
         "REDIRECT_STATUS",
         "SESSION_ID", "SESSION_STATE", "SESSION_DATA", "SESSION_NEXT_ID", "SESSION_TOKEN", "SESSION_LATE",
-        "SESSION_VERSION",
+        "SESSION_VERSION", "SESSION_TURN",
     ]
 
     private static let forbiddenNames: Set<String> = [

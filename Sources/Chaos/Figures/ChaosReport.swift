@@ -50,9 +50,12 @@ package struct ChaosReport: Sendable, Codable, Equatable {
         self.copies = copies
     }
 
+    /// No session was wronged.
+    package var isSafe: Bool { self.wrongs.values.allSatisfy { $0 == 0 } }
+
     /// Gateways and workers that are killed take requests along, which says nothing about sessions.
     package var isFaultless: Bool {
-        self.wrongs.values.allSatisfy { $0 == 0 } && self.complaints.isEmpty
+        self.isSafe && self.complaints.isEmpty
             && self.errors[.store, default: 0] == 0 && self.errors[.unexplained, default: 0] == 0
     }
 

@@ -18,7 +18,7 @@ final class LateAnswers {
     static let maximumEndedBytes = 64 << 20
 
     private let eventLoop: any EventLoop
-    private let timeout: TimeAmount
+    let timeout: TimeAmount
     private var visits: [RequestToken: SessionVisit] = [:]
     private var ended = Deque<Ended>()
     private var endedBytes = 0

@@ -1,3 +1,4 @@
+import Configuration
 import Logging
 import NIOCore
 import Sessions
@@ -78,13 +79,7 @@ extension SessionVisit {
         }
         let newID = self.isAnnounced ? self.id : id ?? self.freshID
         let newKey = newID == self.id ? self.key : self.store.key(for: newID)
-        let outcome = await self.store.create(
-            newKey,
-            payload: data,
-            hasCookieLifetime: self.cookie.lifetime > 0,
-            isDurable: isDurable
-        )
-        switch outcome {
+        switch await self.begin(newKey, data, isDurable: isDurable) {
         case .saved(let session):
             self.adopt(session, newID, newKey, outcome: .new)
         case .degraded(let session):
@@ -92,9 +87,20 @@ extension SessionVisit {
         case .unknown, .discarded:
             self.outcome = .unknown
         case .unavailable:
-            return self.unavailable()
+            // Who brought no session gets the page, and no cookie.
+            if self.browserHasCookie, self.site.configuration.whenUnavailable == .error { return self.unavailable() }
+            self.outcome = .unavailable
         }
         return nil
+    }
+
+    private func begin(_ key: SessionKey, _ data: ByteBuffer, isDurable: Bool) async -> SessionWriteOutcome {
+        await self.store.create(
+            key,
+            payload: data,
+            hasCookieLifetime: self.cookie.lifetime > 0,
+            isDurable: isDurable
+        )
     }
 
     /// A destroyed session's id is not used again.
@@ -162,8 +168,7 @@ extension SessionVisit {
         return age > UInt64(self.cookie.lifetime) * 500
     }
 
-    /// The new id is acknowledged before the old one is destroyed, and the browser learns it only if both are: otherwise
-    /// the visitor may be logged out, but nobody else is logged in.
+    /// Moves the session to its next id. The browser learns that only where everything has succeeded.
     private func regenerate(
         _ session: StoredSession,
         _ data: ByteBuffer,
@@ -174,25 +179,28 @@ extension SessionVisit {
             return await self.save(session, data, isDurable: isDurable)
         }
         let newKey = self.store.key(for: self.nextID)
-        let created: StoredSession
-        let outcome = await self.store.create(
-            newKey,
-            payload: data,
-            hasCookieLifetime: self.cookie.lifetime > 0,
-            isDurable: isDurable
-        )
-        switch outcome {
-        case .saved(let session), .degraded(let session):
-            created = session
-        case .discarded, .unknown, .unavailable:
-            return self.unavailable()
+        let regeneration = Regeneration()
+        var created: StoredSession?
+        var step = regeneration.start()
+        while true {
+            switch step {
+            case .create:
+                switch await self.begin(newKey, data, isDurable: isDurable) {
+                case .saved(let session), .degraded(let session): created = session
+                case .discarded, .unknown, .unavailable: break
+                }
+                step = regeneration.created(isKept: created != nil)
+            case .destroyOld:
+                step = regeneration.oldDestroyed(isAcknowledged: await self.store.destroy(self.key) == .destroyed)
+            case .destroyNew:
+                _ = await self.store.destroy(newKey)
+                step = regeneration.newDestroyed()
+            case .finish(let hasMoved):
+                guard hasMoved, let created else { return self.unavailable() }
+                self.adopt(created, self.nextID, newKey, outcome: created.isDegraded ? .degraded : .moved)
+                return nil
+            }
         }
-        guard case .destroyed = await self.store.destroy(self.key) else {
-            _ = await self.store.destroy(newKey)
-            return self.unavailable()
-        }
-        self.adopt(created, self.nextID, newKey, outcome: created.isDegraded ? .degraded : .moved)
-        return nil
     }
 
     private func destroy() async -> GatewayResponse? {

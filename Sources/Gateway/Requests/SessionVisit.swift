@@ -47,7 +47,7 @@ final class SessionVisit: @unchecked Sendable {
     /// Whatever the backend answers, the session stays as it is.
     private(set) var isReadOnly = false
     private var turn: SessionTurn?
-    private let lateTimeout: Duration
+    private let lateTimeout: TimeAmount
     /// Whether a late answer has changed the session: data of a head that it has overtaken are older.
     var hasLateAnswer = false
     var isApplying = false
@@ -66,7 +66,7 @@ final class SessionVisit: @unchecked Sendable {
     ) {
         self.site = site
         self.store = store
-        self.lateTimeout = worker.generation.shared.configuration.lateTimeout
+        self.lateTimeout = worker.lateAnswers.timeout
         self.id = id
         self.key = key
         self.nextID = site.ids.generate(using: &worker.random)
@@ -105,6 +105,7 @@ final class SessionVisit: @unchecked Sendable {
         var turn: SessionTurn?
         let cookie = site.cookies.cookie(underHTTPS: parameters.isHTTPS)
         let reading = cookie.read(parameters.bytes("HTTP_COOKIE"))
+        if reading.session == .conflicting { site.counters.conflictingCookiesSeen() }
         var loaded: (id: SessionID, key: SessionKey, session: StoredSession)?
         var isUnavailable = false
         // One that nobody could have been given costs no store anything.
@@ -204,7 +205,7 @@ final class SessionVisit: @unchecked Sendable {
     /// has not come: then it is over with that, or when it comes too late.
     func end() {
         if self.isAwaited, self.hasTurn {
-            self.store.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(self.lateTimeout)) {
+            self.store.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: self.lateTimeout) {
                 self.endTurn()
             }
         } else {

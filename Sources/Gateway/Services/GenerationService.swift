@@ -14,6 +14,7 @@ final class GenerationService: Service {
     private let logger: Logger
     private let events: AsyncStream<Event>
     private let continuation: AsyncStream<Event>.Continuation
+    private let started: GatewayConfiguration
     private let current: Mutex<Generation>
     private let updateListeners = Mutex<(@Sendable ([ResponderConfiguration.Listener]) throws -> Void)?>(nil)
 
@@ -28,6 +29,7 @@ final class GenerationService: Service {
         reload: (@Sendable () -> GatewayConfiguration?)?,
         logger: Logger
     ) {
+        self.started = first.configuration
         self.current = Mutex(first)
         self.workers = workers
         self.reload = reload
@@ -84,6 +86,13 @@ final class GenerationService: Service {
                     let ended = await self.install(prepared)
                     companions = self.accompany(in: &group)
                     self.logger.notice("the configuration has been read anew and is in force")
+                    let left = next.configuration.keysForNextStart(since: self.started)
+                    if !left.isEmpty {
+                        self.logger.warning(
+                            "some keys are read at the start only: they take effect at the next one",
+                            metadata: .of([.keys: left.joined(separator: ", ")])
+                        )
+                    }
                     group.addTask {
                         for future in ended {
                             try? await future.get()
@@ -107,7 +116,7 @@ final class GenerationService: Service {
         }
         guard let configuration = reload() else { return nil }
         do {
-            let next = try Generation(configuration, logger: self.logger)
+            let next = try Generation(configuration, after: self.current.withLock { $0 }, logger: self.logger)
             try await next.prepareDatabases()
             try self.updateListeners.withLock { $0 }?(ResponderConfiguration(configuration).listeners)
             return next
@@ -191,6 +200,7 @@ private final class Companions: Sendable {
                 }
                 generation.shared.accompanyDatabases(in: &group, stores: generation.ownStores)
                 for (site, store) in generation.ownStores {
+                    group.addTask { await site.counters.report(site.logger) }
                     group.addTask { await Walker(pool: store.pool, logger: site.logger).run() }
                     group.addTask { await PoolKeeper(pool: store.pool, logger: site.logger).run() }
                     group.addTask { await ServerWatch(pool: store.pool, logger: site.logger).run() }

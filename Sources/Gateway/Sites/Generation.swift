@@ -15,7 +15,12 @@ final class Generation: Sendable {
     /// By the name of the site that the sessions belong to.
     let adoptions: [String: SiteAdoption]
 
-    init(_ configuration: GatewayConfiguration, logger: Logger) throws(GatewayError) {
+    /// - Parameter previous: the one that it takes the place of.
+    init(
+        _ configuration: GatewayConfiguration,
+        after previous: Generation? = nil,
+        logger: Logger
+    ) throws(GatewayError) {
         self.configuration = configuration
         self.logger = logger
         self.table = SiteTable(configuration.sites)
@@ -47,6 +52,7 @@ final class Generation: Sendable {
                     tier: try databases.tier(of: site),
                     turns: site.concurrency == .serialize ? turns[site.storeName] : nil,
                     adoption: adoptions[site.storeName],
+                    counters: previous?.sites.first { $0.name == site.name }?.counters ?? StoreCounters(),
                     logger: logger
                 )
             )

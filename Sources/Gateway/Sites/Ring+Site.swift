@@ -12,8 +12,8 @@ extension Ring {
         let kind = kind ?? RingKind(site.ring)
         let servers = try StoreConfiguration.servers(of: site, ring: kind).map(\.ringServer)
         guard !servers.isEmpty else { return nil }
-        guard servers.count <= Ring.maximumServers else {
-            throw GatewayError("site \(site.name): a ring takes at most \(Ring.maximumServers) servers")
+        guard Ring.takes(servers) else {
+            throw GatewayError("site \(site.name): servers: \(Ring.limits)")
         }
         self.init(kind: kind, servers: servers)
     }

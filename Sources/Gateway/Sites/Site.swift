@@ -15,7 +15,7 @@ final class Site: Sendable {
     let store: StoreConfiguration?
     /// Nil where they are in memcached alone.
     let tier: SiteTier?
-    let counters = StoreCounters()
+    let counters: StoreCounters
     let cookies: SiteCookies
     let ids: SessionIDMint
     /// Nil where no sessions are taken over from another store.
@@ -33,13 +33,16 @@ final class Site: Sendable {
 
     /// - Throws: what the configuration's check would have found: only a configuration that was not checked.
     ///
-    /// - Parameter turns: of the sites that have the same sessions; nil where requests do not wait for each other.
+    /// - Parameters:
+    ///   - turns: of the sites that have the same sessions; nil where requests do not wait for each other.
+    ///   - counters: what the site counts in; they outlive a reload.
     init(
         _ configuration: GatewayConfiguration.Site,
         backend: any Backend,
         tier: SiteTier?,
         turns: SessionTurns?,
         adoption: SiteAdoption?,
+        counters: StoreCounters,
         logger: Logger
     ) throws(GatewayError) {
         self.configuration = configuration
@@ -47,6 +50,7 @@ final class Site: Sendable {
         self.phpSetting =
             configuration.adapter == .php ? PHPAdapter.setting(file: configuration.adapterFile) : nil
         self.tier = tier
+        self.counters = counters
         var logger = logger
         logger[.site] = configuration.name
         self.logger = logger

@@ -4,8 +4,20 @@
 /// A value made once from the configuration. A look-up is one hash, one binary search and one load from a table; it
 /// allocates nothing. The table takes 32 bytes per position: 15 kB for three servers, 5 MB for a thousand.
 package struct Ring: Sendable {
-    /// The most servers that a ring takes.
+    /// The most servers that a ring takes, and the most that their weights may add up to: some rings have 160 positions for
+    /// each unit.
     package static let maximumServers = Int(UInt16.max)
+    package static let maximumTotalWeight = 100_000
+
+    package static let limits =
+        "a ring takes at most \(maximumServers) servers, whose weights add up to at most \(maximumTotalWeight)"
+
+    /// Whether a ring of these servers can be made.
+    package static func takes(_ servers: [RingServer]) -> Bool {
+        servers.count <= Self.maximumServers
+            && servers.allSatisfy { (0...Self.maximumTotalWeight).contains($0.weight) }
+            && servers.reduce(0) { $0 + $1.weight } <= Self.maximumTotalWeight
+    }
 
     package let kind: RingKind
     package let servers: [RingServer]
@@ -22,10 +34,10 @@ package struct Ring: Sendable {
     /// The lanes of the replica set that begins at each position or bucket; empty without any.
     private let sets: [SIMD16<UInt16>]
 
-    /// - Parameter servers: at most `maximumServers`; more are a programming error. A server that is there twice, by host and
+    /// - Parameter servers: some that a ring `takes`; others are a programming error. A server that is there twice, by host and
     ///   port, is one server, known by its first index.
     package init(kind: RingKind = .ketamaWeighted, servers: [RingServer]) {
-        precondition(servers.count <= Self.maximumServers)
+        precondition(Self.takes(servers))
         self.kind = kind
         self.servers = servers
 

@@ -91,9 +91,7 @@ extension PoolState where Ring == RingDescription {
                 return nil
             }
         }
-        guard rings.allSatisfy({ !$0.servers.isEmpty && $0.servers.count <= Sessions.Ring.maximumServers }) else {
-            return nil
-        }
+        guard rings.allSatisfy({ !$0.servers.isEmpty && Sessions.Ring.takes($0.servers) }) else { return nil }
         switch (head[2], rings.count) {
         case ("stable", 1): self.init(epoch: epoch, stage: .stable(rings[0]))
         case ("joining", 2): self.init(epoch: epoch, stage: .joining(from: rings[0], to: rings[1]))

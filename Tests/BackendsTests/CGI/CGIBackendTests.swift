@@ -71,7 +71,8 @@ struct CGIBackendTests {
             "QUERY_STRING": "a=b", "CONTENT_TYPE": "", "REMOTE_ADDR": "127.0.0.1", "REMOTE_PORT": "1", "HTTPS": "on",
             "SERVER_NAME": "x", "SERVER_ADDR": "y", "HTTP_ACCEPT": "*/*", "HTTP_COOKIE": "a=1", "DOCUMENT_ROOT": "/",
             "SESSION_ID": "id", "SESSION_DATA_PARTS": "1", "SESSION_DATA_1": "ZA==", "SESSION_TOKEN": "t",
-            "GEOIP_COUNTRY": "CH",
+            "SESSION_STATE": "live", "SESSION_DATA": "ZA==", "SESSION_NEXT_ID": "next", "SESSION_LATE": "/late.sock",
+            "SESSION_VERSION": "1", "SESSION_TURN": "1", "GEOIP_COUNTRY": "CH",
         ]
         let hostile = [
             "HTTP_PROXY": "evil", "LD_PRELOAD": "/evil.so", "LD_LIBRARY_PATH": "/evil", "PATH": "/evil",

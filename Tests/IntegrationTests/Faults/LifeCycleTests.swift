@@ -89,6 +89,7 @@ struct LifeCycleTests {
         for (reload, limiter) in limiters.enumerated() {
             try await Task.sleep(for: .milliseconds(300))
             settings.site = FaultStack.Settings().site + ["cache_limiter: \(limiter)"]
+            if reload == 0 { settings.top = "minimum_rate: 100" }
             try stack.reconfigure(settings)
             try stack.gateway.reload()
             try await Eventually.holds("reload \(reload) to be in force") {
@@ -103,6 +104,11 @@ struct LifeCycleTests {
             #expect(history.visits.count > 3)
         }
         #expect(try await stack.client().get("/page.php?nonce=x").header("Pragma") == "no-cache")
+        // What a reload leaves as it was is named.
+        #expect(stack.gateway.log.components("keys=minimum_rate") == limiters.count)
+        // A server that was there before is no news, but where a busy machine has lost it meanwhile.
+        let losses = stack.gateway.log.components("memcached server is down")
+        #expect(stack.gateway.log.components("memcached server is available") <= stack.memcacheds.count + losses)
     }
 
     @Test func anInvalidConfigurationIsRefusedAndTheOldOneStays() async throws {

@@ -4,19 +4,6 @@ import Testing
 /// `session-gateway verify` and `repair`, of a site whose items were changed behind the gateway's back.
 @Suite(.timeLimit(.minutes(3)))
 struct MaintenanceCommandTests {
-    private struct Result {
-        let exit: ServerProcess.Exit
-        let output: String
-        let errors: String
-        var last: String { self.output.split(separator: "\n").last.map(String.init) ?? "" }
-
-        /// A server's numbers: copies, missing, older, corrupt, leftover, misplaced.
-        func counts(_ server: MemcachedProcess) -> [Int] {
-            let line = self.output.split(separator: "\n").first { $0.hasPrefix(server.name) } ?? ""
-            return line.split(separator: " ").dropFirst(2).compactMap { Int($0) }
-        }
-    }
-
     @Test func verifyTellsWhatIsMissingAndWhere() async throws {
         let stack = try await FaultStack.ready()
         for number in 0..<20 {
@@ -84,20 +71,19 @@ struct MaintenanceCommandTests {
         #expect(wrong.exit == .status(1))
     }
 
-    private static func run(_ arguments: [String], _ stack: FaultStack) async throws -> Result {
+    private static func run(_ arguments: [String], _ stack: FaultStack) async throws -> ProgramRun {
         try await Self.run(arguments + ["--site", "default"], file: stack.gateway.directory.path("gateway.yaml"))
     }
 
-    private static func run(_ arguments: [String], file: String) async throws -> Result {
-        let directory = try TemporaryDirectory()
-        let process = try ServerProcess(
-            "/bin/sh",
-            ["-c", "exec \"$0\" \"$@\" >output 2>errors", try Executable.built("session-gateway")] + arguments
-                + ["--config", file],
-            directory: directory.path,
-            output: directory.path("shell")
-        )
-        let exit = try await process.waitForEnd(within: .seconds(60))
-        return Result(exit: exit, output: directory.read("output"), errors: directory.read("errors"))
+    private static func run(_ arguments: [String], file: String) async throws -> ProgramRun {
+        try await ProgramRun(arguments + ["--config", file])
+    }
+}
+
+extension ProgramRun {
+    /// A server's numbers: copies, missing, older, corrupt, leftover, misplaced.
+    fileprivate func counts(_ server: MemcachedProcess) -> [Int] {
+        let line = self.lines.first { $0.hasPrefix(server.name) } ?? ""
+        return line.split(separator: " ").dropFirst(2).compactMap { Int($0) }
     }
 }

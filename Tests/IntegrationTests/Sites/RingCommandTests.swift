@@ -10,13 +10,6 @@ struct RingCommandTests {
         let weight: Int
     }
 
-    private struct Result {
-        let exit: ServerProcess.Exit
-        let output: String
-        let errors: String
-        var lines: [Substring] { self.output.split(separator: "\n") }
-    }
-
     private static let servers = "127.0.0.1:22101,127.0.0.1:22102:2,127.0.0.1:22103:3"
 
     // MARK: Places
@@ -239,21 +232,10 @@ struct RingCommandTests {
         return "listen: unix:/tmp/unused.sock\nstate_directory: /tmp\nsites:\n" + sites.joined(separator: "\n")
     }
 
-    private static func run(_ arguments: [String], input: String = "", output: String = "output") async throws -> Result
+    private static func run(_ arguments: [String], input: String = "", output: String = "output") async throws
+        -> ProgramRun
     {
-        let directory = try TemporaryDirectory()
-        try directory.write("input", input)
-        let process = try ServerProcess(
-            "/bin/sh",
-            [
-                "-c", "exec \"$0\" ring \"$@\" <input >\(output) 2>errors",
-                try Executable.built("session-gateway"),
-            ] + arguments,
-            directory: directory.path,
-            output: directory.path("shell")
-        )
-        let exit = try await process.waitForEnd(within: .seconds(60))
-        return Result(exit: exit, output: directory.read("output"), errors: directory.read("errors"))
+        try await ProgramRun(["ring"] + arguments, input: input, output: output)
     }
 }
 

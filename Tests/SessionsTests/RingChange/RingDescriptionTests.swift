@@ -56,6 +56,8 @@ struct RingDescriptionTests {
         "epoch 1 stable\nserver a 1 1 serving\n", "epoch 1 stable\nring ketama 2\nserver a 99999 1 serving\n",
         "epoch 1 stable\nring ketama 2\nserver a%f 1 1 serving\n",
         "epoch 1 other\nring ketama 2\nserver a 1 1 serving\n",
+        "epoch 1 stable\nring pecl_crc32 2\nserver a 1 1000000000 serving\n",
+        "epoch 1 stable\nring ketama_weighted 2\nserver a 1 \(Int.max) serving\nserver b 1 \(Int.max) serving\n",
     ])
     func whatIsNoStateSaysNothing(_ text: String) {
         #expect(PoolState<RingDescription>(text: text) == nil)
