@@ -36,7 +36,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 
 let package = Package(
     name: "session-gateway",
-    products: [.executable(name: "session-gateway", targets: ["session-gateway"])],
+    products: [
+        .executable(name: "session-gateway", targets: ["session-gateway"]),
+        // For tests: see CFalseClock.
+        .library(name: "FalseClock", type: .dynamic, targets: ["CFalseClock"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -98,6 +102,7 @@ let package = Package(
         .executableTarget(name: "simulate", dependencies: ["Simulation", arguments], swiftSettings: settings),
 
         // For the tests: real servers on loopback, clocks.
+        .target(name: "CFalseClock"),
         library("GatewayTesting", ["CLinux", nioCore, nioPosix]),
 
         // `Tests/chaos`: real servers that fail, and what their visitors see.

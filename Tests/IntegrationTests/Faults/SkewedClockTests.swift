@@ -2,7 +2,7 @@ import Foundation
 import GatewayTesting
 import Testing
 
-/// One of two gateways has another idea of the time (libfaketime); the memcacheds and the other gateway are right.
+/// One of two gateways has another idea of the time (`FalseClock`); the memcacheds and the other gateway are right.
 @Suite(.serialized) struct SkewedClockTests {
     private func stack(_ clock: FalseClock, absoluteLifetime: String) async throws -> FaultStack {
         try await FaultStack.ready {

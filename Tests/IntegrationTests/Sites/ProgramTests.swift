@@ -10,7 +10,8 @@ struct ProgramTests {
     }
 
     @Test(arguments: [
-        [], ["run"], ["check"], ["ring"], ["verify"], ["repair"], ["status"], ["drain"], ["undrain"], ["reap"], ["database"],
+        [], ["run"], ["check"], ["ring"], ["verify"], ["repair"], ["status"], ["drain"], ["undrain"], ["reap"],
+        ["database"],
     ])
     func itSaysHowItIsUsed(_ command: [String]) async throws {
         let run = try await ProgramRun(command + ["--help"])
