@@ -10,11 +10,13 @@ package enum ConfigurationFile {
     ///   - name: the file's name for diagnostics.
     ///   - environment: for the defaults that come from it (`$STATE_DIRECTORY`).
     ///   - savePathProblem: says what is wrong with a PHP save path, `nil` if nothing is.
+    ///   - databaseProblem: the same for a database's URL, without a part of it.
     package static func parse(
         _ text: String,
         name: String,
         environment: [String: String] = [:],
-        savePathProblem: (String) -> String? = { _ in nil }
+        savePathProblem: (String) -> String? = { _ in nil },
+        databaseProblem: (String) -> String? = { _ in nil }
     ) -> ConfigurationResult {
         var reader = ConfigurationReader(source: name)
         guard text.utf8.count <= self.maximumSize else {
@@ -27,19 +29,32 @@ package enum ConfigurationFile {
             reader.plainError(problem.message, at: problem.origin)
         }
         guard let root else { return self.result(nil, reader) }
-        return self.read(root, reader, environment: environment, savePathProblem: savePathProblem)
+        return self.read(
+            root,
+            reader,
+            environment: environment,
+            savePathProblem: savePathProblem,
+            databaseProblem: databaseProblem
+        )
     }
 
     /// Reads and checks a file.
     package static func load(
         path: String,
         environment: [String: String] = [:],
-        savePathProblem: (String) -> String? = { _ in nil }
+        savePathProblem: (String) -> String? = { _ in nil },
+        databaseProblem: (String) -> String? = { _ in nil }
     ) -> ConfigurationResult {
         var reader = ConfigurationReader(source: path)
         do throws(ConfigurationValueProblem) {
             let text = try self.contents(of: path)
-            return self.parse(text, name: path, environment: environment, savePathProblem: savePathProblem)
+            return self.parse(
+                text,
+                name: path,
+                environment: environment,
+                savePathProblem: savePathProblem,
+                databaseProblem: databaseProblem
+            )
         } catch {
             reader.plainError(error.message, at: .unknown)
             return self.result(nil, reader)
@@ -50,7 +65,8 @@ package enum ConfigurationFile {
         _ root: ConfigurationNode,
         _ reader: consuming ConfigurationReader,
         environment: [String: String],
-        savePathProblem: (String) -> String?
+        savePathProblem: (String) -> String? = { _ in nil },
+        databaseProblem: (String) -> String? = { _ in nil }
     ) -> ConfigurationResult {
         var configuration = GatewayConfiguration()
         configuration.stateDirectory = GatewayConfiguration.stateDirectory(environment: environment)
@@ -63,6 +79,9 @@ package enum ConfigurationFile {
             if case .savePath(let text) = site.previousServers, let problem = savePathProblem(text) {
                 let origin = reader.origin("sites.\(site.name).previous_servers")
                 reader.plainError("previous_servers: \(problem)", at: origin)
+            }
+            if let url = site.database.url, let problem = databaseProblem(url.text) {
+                reader.plainError("url: \(problem)", at: reader.origin("sites.\(site.name).database.url"))
             }
             for (key, servers) in [("memcache", site.adoption?.memcache), ("memcached", site.adoption?.memcached)] {
                 guard case .savePath(let text) = servers, let problem = savePathProblem(text) else { continue }

@@ -140,11 +140,11 @@ extension ConfigurationForm where Value == GatewayConfiguration.DatabaseURL {
             range: "sqlite:/path, postgresql://… or mariadb://…",
             render: \.description
         ) { (text, _) throws(ConfigurationValueProblem) in
-            // It may hold a password, so it is not repeated.
-            guard let url = GatewayConfiguration.DatabaseURL(text) else {
-                throw ConfigurationValueProblem("is neither sqlite:/path, postgresql://… nor mariadb://…")
+            do throws(GatewayConfiguration.DatabaseURL.Problem) {
+                return try GatewayConfiguration.DatabaseURL(text)
+            } catch {
+                throw ConfigurationValueProblem(error.message)
             }
-            return url
         }
     }
 }

@@ -13,10 +13,12 @@ struct ConfigurationRules {
                 rules.checkCookie(site.cookie, path + ".cookie", &reader)
                 Self.checkAdoption(site, path, &reader)
             }
+            Self.checkTurns(site, path, &reader)
             rules.checkBackend(site, path + ".backend", &reader)
             rules.checkAdapter(site, path, &reader)
         }
         rules.checkMatches(&reader)
+        Self.checkDatabases(configuration, &reader)
     }
 
     // MARK: - Listeners

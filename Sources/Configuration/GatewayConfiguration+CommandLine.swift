@@ -33,7 +33,7 @@ extension GatewayConfiguration {
             ]),
             at: .unknown
         )
-        return ConfigurationFile.read(root, reader, environment: environment, savePathProblem: { _ in nil })
+        return ConfigurationFile.read(root, reader, environment: environment)
     }
 
     private static func backendEntries(_ text: String, _ reader: inout ConfigurationReader) -> [ConfigurationNode.Entry]

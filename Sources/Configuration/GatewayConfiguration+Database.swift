@@ -40,29 +40,58 @@ extension GatewayConfiguration {
         package static let schemes = ["sqlite:/", "postgresql://", "postgres://", "mariadb://", "mysql://"]
 
         package let text: String
+        /// What is shown.
+        package let description: String
 
-        /// - Returns: nil where it begins with none of the schemes.
-        package init?(_ text: String) {
-            guard let scheme = Self.schemes.first(where: { text.hasPrefix($0) }), text.utf8.count > scheme.utf8.count,
-                text.utf8.count <= 4_096, text.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
-            else { return nil }
-            self.text = text
+        package struct Problem: Error, Equatable {
+            /// Without the text, which may hold a password.
+            package let message: String
         }
 
-        /// A user's password, and all of a query that has one, are left out.
-        package var description: String {
-            guard !self.text.hasPrefix("sqlite:"), let start = self.text.firstRange(of: "://")?.upperBound else {
-                return self.text
+        /// Knows where a user and a password end, and leaves everything else to the database's own library.
+        package init(_ text: String) throws(Problem) {
+            guard let scheme = Self.schemes.first(where: { text.hasPrefix($0) }), text.utf8.count > scheme.utf8.count,
+                text.utf8.count <= 4_096, text.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
+            else { throw Problem(message: "is neither sqlite:/path, postgresql://… nor mariadb://…") }
+            self.text = text
+            guard scheme != "sqlite:/" else {
+                self.description = text
+                return
             }
-            var shown = self.text
-            if let question = shown.firstIndex(of: "?"), shown[question...].contains("pass") {
-                shown = shown[..<question] + "?redacted"
+            let rest = text.dropFirst(scheme.count)
+            let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+            let place = parts[0].split(separator: "@", omittingEmptySubsequences: false)
+            guard place.count <= 2, place.count == 1 || !place[0].contains("/"),
+                parts.count == 1 || !parts[1].contains("@"), Self.isPercentEncoded(text)
+            else {
+                throw Problem(
+                    message: """
+                        cannot be understood: in a user's name, a password or a value, / ? @ and % are written as %2F, \
+                        %3F, %40 and %25
+                        """
+                )
             }
-            let authority = shown[start...].prefix { $0 != "/" }
-            if let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") {
-                shown = shown[..<colon] + ":redacted" + shown[at...]
+            var shown = scheme + parts[0]
+            if place.count == 2, let colon = place[0].firstIndex(of: ":") {
+                shown = scheme + place[0][..<colon] + ":redacted@" + place[1]
             }
-            return shown
+            if parts.count == 2 {
+                shown += "?" + parts[1].split(separator: "&").map(Self.shown).joined(separator: "&")
+            }
+            self.description = shown
+        }
+
+        private static func isPercentEncoded(_ text: String) -> Bool {
+            text.split(separator: "%", omittingEmptySubsequences: false).dropFirst().allSatisfy { rest in
+                rest.prefix(2).filter(\.isHexDigit).count == 2
+            }
+        }
+
+        /// Only values that are known to be no secrets.
+        private static func shown(_ parameter: Substring) -> String {
+            let name = parameter.prefix { $0 != "=" }
+            let harmless = ["socket", "host", "hostaddr", "port", "dbname", "user", "sslmode", "connect_timeout"]
+            return harmless.contains(String(name)) ? String(parameter) : "redacted"
         }
 
         package var debugDescription: String { self.description }

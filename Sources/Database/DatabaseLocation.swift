@@ -19,17 +19,16 @@ package struct DatabaseLocation: Sendable, CustomStringConvertible, CustomDebugS
         self.kind = kind
     }
 
-    /// - Returns: nil where the text is none of the three.
-    package init?(_ text: String) {
+    /// - Throws: what is wrong with the text, without a part of it.
+    package init(_ text: String) throws(DatabaseError) {
         if text.hasPrefix("sqlite:/") {
             self.kind = .sqlite(path: String(text.dropFirst("sqlite:".count)))
         } else if text.hasPrefix("postgresql://") || text.hasPrefix("postgres://") {
-            self.kind = .postgreSQL(PostgreSQLLocation(connectionString: text))
-        } else if text.hasPrefix("mariadb://") || text.hasPrefix("mysql://"), let location = MariaDBLocation(uri: text)
-        {
-            self.kind = .mariaDB(location)
+            self.kind = .postgreSQL(try PostgreSQLLocation(uri: text))
+        } else if text.hasPrefix("mariadb://") || text.hasPrefix("mysql://") {
+            self.kind = .mariaDB(try MariaDBLocation(uri: text))
         } else {
-            return nil
+            throw DatabaseError(.refused, "is neither sqlite:/path, postgresql://… nor mariadb://…")
         }
     }
 
@@ -45,48 +44,56 @@ package struct DatabaseLocation: Sendable, CustomStringConvertible, CustomDebugS
 }
 
 extension MariaDBLocation {
-    /// - Returns: nil where the text has another form, or names no database.
-    init?(uri text: String) {
-        guard let start = text.firstRange(of: "://") else { return nil }
+    /// - Throws: what is wrong with the text, without a part of it.
+    init(uri text: String) throws(DatabaseError) {
+        guard let start = text.firstRange(of: "://") else { throw .noLocation("has no ://") }
         var rest = text[start.upperBound...]
         var socket: String?
         if let question = rest.firstIndex(of: "?") {
             for pair in rest[rest.index(after: question)...].split(separator: "&") {
-                guard pair.hasPrefix("socket="), let path = PercentEncoding.decode(pair.dropFirst(7)),
-                    path.hasPrefix("/")
-                else {
-                    return nil
-                }
-                socket = path
+                guard pair.hasPrefix("socket=") else { throw .noLocation("may have ?socket=/path, and nothing else") }
+                socket = try Self.decoded(pair.dropFirst(7))
+                guard socket?.hasPrefix("/") == true else { throw .noLocation("socket= is not followed by a path") }
             }
             rest = rest[..<question]
         }
-        guard let slash = rest.firstIndex(of: "/"),
-            let database = PercentEncoding.decode(rest[rest.index(after: slash)...]),
-            !database.isEmpty, !database.contains("/")
-        else { return nil }
+        let slash = rest.firstIndex(of: "/") ?? rest.endIndex
+        let database = try Self.decoded(rest[slash...].dropFirst())
+        guard !database.isEmpty else { throw .noLocation("names no database: mariadb://user:password@host/DATABASE") }
+        guard !database.contains("/") else {
+            throw .noLocation("names no database: a / in a user's name or a password is written as %2F")
+        }
         self.init(database: database)
         self.socket = socket
         var authority = rest[..<slash]
         if let at = authority.lastIndex(of: "@") {
             let parts = authority[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let user = PercentEncoding.decode(parts[0]) else { return nil }
-            self.user = user
-            if parts.count == 2 {
-                guard let password = PercentEncoding.decode(parts[1]) else { return nil }
-                self.password = password
-            }
+            self.user = try Self.decoded(parts[0])
+            if parts.count == 2 { self.password = try Self.decoded(parts[1]) }
             authority = authority[authority.index(after: at)...]
         }
         if let colon = authority.lastIndex(of: ":"), !authority.hasSuffix("]") {
             guard let port = Int(authority[authority.index(after: colon)...]), (1...65_535).contains(port) else {
-                return nil
+                throw .badPort
             }
             self.port = port
             authority = authority[..<colon]
         }
         if authority.hasPrefix("["), authority.hasSuffix("]") { authority = authority.dropFirst().dropLast() }
-        guard !authority.isEmpty || socket != nil else { return nil }
+        guard !authority.isEmpty || socket != nil else { throw .noLocation("names no host, and no ?socket=/path") }
         self.host = authority.isEmpty ? nil : String(authority)
     }
+
+    private static func decoded(_ text: Substring) throws(DatabaseError) -> String {
+        guard let decoded = PercentEncoding.decode(text), !decoded.utf8.contains(0) else {
+            throw .noLocation("has a % that two hexadecimal digits do not follow; % itself is written as %25")
+        }
+        return decoded
+    }
+}
+
+extension DatabaseError {
+    static func noLocation(_ message: String) -> DatabaseError { DatabaseError(.refused, message) }
+
+    static let badPort = Self.noLocation("has a port that is not a number from 1 to 65535")
 }

@@ -14,7 +14,8 @@ enum ConfigurationSource: Sendable {
             ConfigurationFile.load(
                 path: path,
                 environment: Self.environment,
-                savePathProblem: GatewayProgram.savePathProblem
+                savePathProblem: GatewayProgram.savePathProblem,
+                databaseProblem: GatewayProgram.databaseProblem
             )
         case .arguments(let listen, let backend, let servers, let redundancy):
             GatewayConfiguration.commandLine(

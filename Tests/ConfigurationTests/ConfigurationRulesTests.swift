@@ -237,7 +237,7 @@ import Testing
         var other = GatewayConfiguration.Site()
         other.servers = .savePath("a:1")
         other.previousServers = .list([.init(address: .tcp(host: "b", port: 2))])
-        other.database.url = GatewayConfiguration.DatabaseURL("sqlite:/sessions")
+        other.database.url = try GatewayConfiguration.DatabaseURL("sqlite:/sessions")
         other.idSecrets = [.init("0123456789abcdef")]
         other.unknownIDs = 7
         other.redundancy = 3

@@ -49,7 +49,7 @@ final class PostgreSQLConnection: ServerConnection, @unchecked Sendable {
         deadline: ContinuousClock.Instant
     ) throws(DatabaseError) {
         let keywords = ["dbname", "fallback_application_name", "client_encoding"]
-        let values = [location.connectionString, "session-gateway", "UTF8"]
+        let values = [location.uri, "session-gateway", "UTF8"]
         let handle = keywords.withCStrings { keywords in
             values.withCStrings { values in PQconnectStartParams(keywords, values, 1) }
         }

@@ -1,6 +1,31 @@
-/// Where a PostgreSQL is: a URI or connection string as libpq takes it. May hold a password, so it is never shown.
+import CPostgreSQL
+
+/// Where a PostgreSQL is: a URI as libpq takes it. May hold a password, so it is never shown.
 struct PostgreSQLLocation: Sendable {
-    let connectionString: String
+    let uri: String
+
+    /// - Throws: where libpq would refuse it, in other words than libpq's: those repeat a part of it.
+    init(uri: String) throws(DatabaseError) {
+        guard let options = PQconninfoParse(uri, nil) else {
+            throw .noLocation(
+                """
+                is not what libpq takes: postgresql://user:password@host:port/database?name=value, with the names that libpq \
+                knows and %XX for characters that have a meaning there
+                """
+            )
+        }
+        defer { PQconninfoFree(options) }
+        var option = options
+        while let keyword = option.pointee.keyword {
+            // libpq looks at the numbers only when it connects.
+            if String(cString: keyword) == "port", let value = option.pointee.val {
+                let ports = String(cString: value).split(separator: ",")
+                guard ports.allSatisfy({ Int($0).map { (1...65_535).contains($0) } ?? false }) else { throw .badPort }
+            }
+            option += 1
+        }
+        self.uri = uri
+    }
 }
 
 struct PostgreSQLDriver: ServerDriver {

@@ -119,15 +119,13 @@ final class SiteDatabases: Sendable {
     private func database(of site: GatewayConfiguration.Site) throws(GatewayError) -> any SessionDatabase {
         let url = site.database.url?.text ?? "sqlite:\(self.stateDirectory)/sessions.sqlite"
         if let opened = self.state.withLock({ $0.opened[url] }) { return opened.database }
-        guard let location = DatabaseLocation(url) else {
-            throw GatewayError("site \(site.name): database: the URL cannot be understood")
-        }
-        var configuration = DatabaseConfiguration(location: location)
-        configuration.connections = site.database.connections
-        configuration.connectTimeout = site.database.connectTimeout
-        configuration.statementTimeout = site.database.statementTimeout
-        configuration.synchronous = SQLiteSynchronous(rawValue: site.database.synchronous.rawValue) ?? .normal
         do throws(DatabaseError) {
+            let location = try DatabaseLocation(url)
+            var configuration = DatabaseConfiguration(location: location)
+            configuration.connections = site.database.connections
+            configuration.connectTimeout = site.database.connectTimeout
+            configuration.statementTimeout = site.database.statementTimeout
+            configuration.synchronous = SQLiteSynchronous(rawValue: site.database.synchronous.rawValue) ?? .normal
             let database = try configuration.open()
             let opened = Opened(
                 database: database,
@@ -174,7 +172,7 @@ final class SiteDatabases: Sendable {
                 let version = try await opened.database.schemaVersion()
                 migrations.append(.init(name: "\(opened.location)", from: found, to: version))
             } catch {
-                throw GatewayError("\(opened.location): \(error)")
+                throw GatewayError("database: \(error)")
             }
         }
         return migrations
@@ -196,6 +194,18 @@ final class SiteDatabases: Sendable {
     /// Ends the connections.
     func end() async {
         for opened in self.state.withLock({ Array($0.opened.values) }) { await opened.database.close() }
+    }
+}
+
+extension GatewayProgram {
+    /// What is wrong with a database's URL, nil if nothing is, without a part of it: for the configuration's check.
+    package static func databaseProblem(_ url: String) -> String? {
+        do throws(DatabaseError) {
+            _ = try DatabaseLocation(url)
+            return nil
+        } catch {
+            return error.message
+        }
     }
 }
 

@@ -73,7 +73,7 @@ final class TestDatabase: Sendable {
             if let server { running = server } else { running = try await TestServers.server(kind) }
             let name = "test\(UInt64.random(in: 0 ... .max))"
             let url = try await running.createDatabase(name)
-            var configuration = DatabaseConfiguration(location: try #require(DatabaseLocation(url)))
+            var configuration = DatabaseConfiguration(location: try DatabaseLocation(url))
             configuration.statementTimeout = statementTimeout
             configuration.connectTimeout = statementTimeout
             fixture = try TestDatabase(configuration, directory) { try await running.execute($0, in: name) }
