@@ -22,8 +22,7 @@ package enum GatewayProgram {
         let loops = MultiThreadedEventLoopGroup(
             numberOfThreads: min(configuration.threads.count(cores: System.coreCount), Worker.maximumCount)
         )
-        let generation = try Generation(configuration, logger: logger)
-        try await generation.prepareDatabases()
+        let generation = try await Generation.prepare(configuration, logger: logger)
         let workers = try await Worker.make(on: loops, generation: generation, logger: logger)
         let generations = GenerationService(first: generation, workers: workers, reload: reload, logger: logger)
         let responder: Responder

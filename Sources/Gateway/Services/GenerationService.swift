@@ -116,9 +116,17 @@ final class GenerationService: Service {
         }
         guard let configuration = reload() else { return nil }
         do {
-            let next = try Generation(configuration, after: self.current.withLock { $0 }, logger: self.logger)
-            try await next.prepareDatabases()
-            try self.updateListeners.withLock { $0 }?(ResponderConfiguration(configuration).listeners)
+            let next = try await Generation.prepare(
+                configuration,
+                after: self.current.withLock { $0 },
+                logger: self.logger
+            )
+            do {
+                try self.updateListeners.withLock { $0 }?(ResponderConfiguration(configuration).listeners)
+            } catch {
+                await next.discard()
+                throw error
+            }
             return next
         } catch {
             self.logger.error(

@@ -15,16 +15,34 @@ final class Generation: Sendable {
     /// By the name of the site that the sessions belong to.
     let adoptions: [String: SiteAdoption]
 
+    /// Opens the databases, and makes their tables or looks whether they are there.
     /// - Parameter previous: the one that it takes the place of.
-    init(
+    /// - Throws: where it cannot be put in force; then nothing of it is left open.
+    static func prepare(
         _ configuration: GatewayConfiguration,
         after previous: Generation? = nil,
+        logger: Logger
+    ) async throws(GatewayError) -> Generation {
+        let databases = SiteDatabases(configuration, logger: logger)
+        do throws(GatewayError) {
+            let generation = try Generation(configuration, after: previous, databases, logger: logger)
+            try await databases.prepare()
+            return generation
+        } catch {
+            await databases.end()
+            throw error
+        }
+    }
+
+    private init(
+        _ configuration: GatewayConfiguration,
+        after previous: Generation?,
+        _ databases: SiteDatabases,
         logger: Logger
     ) throws(GatewayError) {
         self.configuration = configuration
         self.logger = logger
         self.table = SiteTable(configuration.sites)
-        let databases = SiteDatabases(configuration, logger: logger)
         self.databases = databases
         var sites: [Site] = []
         // Sites that share their sessions share the turns too.
@@ -60,17 +78,20 @@ final class Generation: Sendable {
         self.sites = sites
     }
 
-    /// Makes the databases' tables, or looks whether they are there.
-    func prepareDatabases() async throws(GatewayError) {
-        try await self.databases.prepare()
-    }
-
     /// Ends the backends and the databases; to be called once no request of this generation is under way.
     func shutDown() async {
         for site in self.sites {
             await site.backend.shutDown()
         }
         await self.databases.close()
+    }
+
+    /// Ends what was never in force: nothing waits to be written.
+    func discard() async {
+        for site in self.sites {
+            await site.backend.shutDown()
+        }
+        await self.databases.end()
     }
 }
 
