@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,6 +57,10 @@ int clinux_spawn(pid_t *process, int directory, const char *path, char *const ar
         result = errno;
         goto close_moved;
     }
+
+    // The child is a thread of this one's credentials until it executes. The gateway keeps what it may do: only what
+    // programs that it executes would inherit goes (capabilities(7)). An old kernel has nothing of the kind.
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 
     result = posix_spawnattr_init(&attributes);
     if (result != 0) goto close_moved;
