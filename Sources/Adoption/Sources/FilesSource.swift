@@ -51,7 +51,7 @@ package final class FilesSource: SessionSource {
         // Without a trace in the file's time of access, where its owner or root reads it.
         var descriptor = open(path, flags | Self.noAccessTime)
         if descriptor < 0, errno == EPERM { descriptor = open(path, flags) }
-        guard descriptor >= 0 else { return self.finding(errno: errno, configuration) }
+        guard descriptor >= 0 else { return self.finding(errno: errno, path, configuration) }
         // Which ends the lock too.
         defer { Glibc.close(descriptor) }
         // PHP holds its lock for as long as the request has the session.
@@ -71,7 +71,7 @@ package final class FilesSource: SessionSource {
         return StoredValue.session(data, limit: configuration.maximumSize)
     }
 
-    private static func finding(errno code: Int32, _ configuration: Configuration) -> SourceFinding {
+    static func finding(errno code: Int32, _ path: String, _ configuration: Configuration) -> SourceFinding {
         switch code {
         case ENOENT:
             // A directory that is gone, or not mounted, says nothing about its files.
@@ -80,10 +80,21 @@ package final class FilesSource: SessionSource {
         case ELOOP:
             .unreadable("its file belongs to another user, or is none")
         case EACCES, EPERM:
-            .unavailable("the gateway may not read the sessions' files")
+            self.mayReadOthers(than: path, configuration)
+                ? .unreadable("its file belongs to another user, or is none")
+                : .unavailable("the gateway may not read the sessions' files")
         default:
             .unavailable("a session's file cannot be opened")
         }
+    }
+
+    /// Whether a file that cannot be opened is one of its own kind: anybody may put one into a directory that is everybody's,
+    /// which must not keep the gateway from the others. Where it is the application's and the gateway is another user, the
+    /// others are no better; and of a directory that cannot be entered nobody can tell.
+    private static func mayReadOthers(than path: String, _ configuration: Configuration) -> Bool {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return false }
+        return status.st_uid != configuration.owner || status.st_uid == geteuid()
     }
 
     private static func read(_ descriptor: Int32, count: Int) -> ByteBuffer? {
