@@ -26,6 +26,12 @@ _SECONDS = 10
 _ERROR_PIECE = 760
 
 
+def _dictionary(value):
+    if not isinstance(value, dict):
+        raise TypeError("not a dictionary")
+    return value
+
+
 class Session(dict):
     """The visitor's session. Changes count when it is saved, which the middleware does by itself."""
 
@@ -42,8 +48,8 @@ class Session(dict):
         self._kept = base64.b64decode(text)
         if self._kept:
             try:
-                self.update(loads(self._kept.decode("utf-8")))
-            except (ValueError, TypeError):
+                self.update(_dictionary(loads(self._kept.decode("utf-8"))))
+            except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
                 # It stays where it is until something is saved.
                 print("session-gateway: a session that cannot be decoded: an empty one starts", file=sys.stderr)
                 self._kept = None
@@ -69,6 +75,8 @@ class Session(dict):
     def _answer(self):
         """What the gateway has to be told, as names and values."""
         if not self._token:
+            # No session: nothing is told, as on a path that the site ignores.
+            self._told = self._kept
             return []
         blob = self._dumps(dict(self)).encode("utf-8") if self else b""
         controls = list(self._controls)

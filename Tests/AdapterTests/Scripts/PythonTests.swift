@@ -1,3 +1,4 @@
+import Foundation
 import GatewayTesting
 import Testing
 
@@ -48,6 +49,33 @@ extension ScriptAdapterTests {
             )
             #expect(try await visitor.get("/cgi-bin/flask_app.py/clear").outcome == "saved")
             #expect(try await visitor.get("/cgi-bin/flask_app.py/show").text == "[] []")
+        }
+
+        /// The blob stands in the environment as the gateway gives it.
+        @Test(arguments: ["W1siYSIsMV1d", "IngiOjE=", "NQ==", "WyJhYiIsNV0=", "/w==", "deep"])
+        func aBadBlobIsAnEmptySession(blob: String) async throws {
+            let directory = try TemporaryDirectory()
+            let adapter = URL(filePath: #filePath).appending(path: "../../../../Adapters/python").standardized.path
+            let process = try ServerProcess(
+                Executable.find("python3", package: "python3"),
+                [
+                    "-c",
+                    """
+                    import base64, sys
+                    sys.path.insert(0, sys.argv[1])
+                    sys.dont_write_bytecode = True
+                    import session_gateway
+                    blob = sys.argv[2]
+                    if blob == "deep": blob = base64.b64encode(b'{"a":' + b"[" * 100000).decode()
+                    session = session_gateway.open_session({"SESSION_DATA": blob, "SESSION_STATE": "live"})
+                    print(dict(session), session.headers())
+                    """, adapter, blob,
+                ],
+                output: directory.path("log")
+            )
+            #expect(try await process.waitForEnd() == .status(0))
+            #expect(process.output.contains("a session that cannot be decoded: an empty one starts"))
+            #expect(process.output.contains("{} []"))
         }
 
         @Test func whatCannotBeDecodedStaysUntilSomethingIsSaved() async throws {
