@@ -20,9 +20,9 @@ struct ResponseRelay {
         self.path = path
         self.exchange = exchange
         self.visit = visit
-        if let visit, path.site.configuration.contract == .standard {
-            self.errorText = SessionLineScanner(token: visit.token)
-            self.lateAnswer = LateAnswer(visit)
+        if path.site.configuration.contract == .standard {
+            self.errorText = SessionLineScanner(token: visit?.token)
+            self.lateAnswer = visit.map { LateAnswer($0) }
         }
     }
 
@@ -191,23 +191,22 @@ struct ResponseRelay {
 
     /// Contract lines are taken out; all other text goes to nginx, in its order, and to the log.
     private mutating func passOn(errorText bytes: ByteBuffer) async throws {
-        guard self.errorText != nil, let visit else {
+        guard self.errorText != nil else {
             try await self.passOn(plainErrorText: bytes)
             return
         }
         var events: [SessionLineScanner.Event] = []
         self.errorText?.receive(bytes) { events.append($0) }
-        try await self.take(events, visit)
+        try await self.take(events)
     }
 
     private mutating func finishErrorText() async throws {
-        guard let visit else { return }
         var events: [SessionLineScanner.Event] = []
         self.errorText?.finish { events.append($0) }
-        try await self.take(events, visit)
+        try await self.take(events)
     }
 
-    private mutating func take(_ events: [SessionLineScanner.Event], _ visit: SessionVisit) async throws {
+    private mutating func take(_ events: [SessionLineScanner.Event]) async throws {
         for event in events {
             switch event {
             case .text(let text):
@@ -221,7 +220,7 @@ struct ResponseRelay {
                     .warning,
                     "a session line without this request's token was left out",
                     status: 0,
-                    outcome: visit.outcome
+                    outcome: self.visit?.outcome ?? .bypassed
                 )
             }
         }

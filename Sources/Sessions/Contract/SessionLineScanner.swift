@@ -6,8 +6,8 @@ package import NIOCore
 /// messages that begin with `PHP message: ` and are joined by `; ` without a line feed (measured on 8.2).
 ///
 /// Holds back at most the beginning of what may become such a line (less than 100 bytes) and, once the token was
-/// recognised, the line itself, up to `maximumLineLength`. A line that has the form and another request's token is left
-/// out of the text, since its data are somebody's session.
+/// recognised, the line itself, up to `maximumLineLength`. A line that begins as one and has not the request's token,
+/// whatever it has instead, is left out of the text, since its data may be somebody's session.
 package struct SessionLineScanner: Sendable {
     package static let maximumLineLength = 64 * 1_024
 
@@ -16,7 +16,7 @@ package struct SessionLineScanner: Sendable {
         case text(ByteBuffer)
         /// A field with the request's token, for `SessionAnswer`.
         case field(SessionField, ByteBuffer)
-        /// A field with another token was left out.
+        /// A field without the request's token was left out.
         case foreign(SessionField)
         /// A field with the request's token is longer than `maximumLineLength` and was left out: the answer is void.
         case tooLong(SessionField)
@@ -32,14 +32,15 @@ package struct SessionLineScanner: Sendable {
         case line(SessionField, isJoined: Bool, value: ByteBuffer?)
     }
 
-    private let token: RequestToken
+    private let token: RequestToken?
     private var place: Place = .messageStart
     /// Whether text was passed on since the last line feed.
     private var lineHasText = false
     /// The end of what came, as long as it is undecided.
     private var held = ByteBuffer()
 
-    package init(token: RequestToken) {
+    /// - Parameter token: nil where the request has no session: no line is an answer.
+    package init(token: RequestToken?) {
         self.token = token
     }
 
@@ -198,7 +199,7 @@ private struct LineStart {
     static func recognise(
         _ bytes: ByteBufferView,
         joined: Bool,
-        _ token: RequestToken,
+        _ token: RequestToken?,
         isEnd: Bool
     ) -> Recognition {
         var rest = bytes
@@ -226,27 +227,23 @@ private struct LineStart {
         let text = rest.prefix(Self.maximumBlanks + 1).drop { $0 == 0x20 || $0 == 0x09 }
         rest = rest[text.startIndex...]
         let word = rest.prefix(RequestToken.textLength)
-        let known = word.prefix { $0 != 0x20 && $0 != 0x09 && $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: ";") }
-        guard known.count == word.count else { return .none }
-        guard word.count == RequestToken.textLength else {
-            return isEnd ? .none : .undecided
-        }
-        if let next = rest.dropFirst(RequestToken.textLength).first {
-            guard [0x20, 0x09, 0x0a, 0x0d].contains(next) || (isJoined && next == UInt8(ascii: ";")) else {
-                return .none
-            }
-        } else if !isEnd {
-            return .undecided
-        }
-        guard let found = RequestToken(word) else { return .none }
+        let isWhole = word.allSatisfy { !Self.endsWord($0, isJoined: isJoined) }
+        let next = rest.dropFirst(RequestToken.textLength).first
+        // More may follow: a longer word, or the rest of the token.
+        if isWhole, next == nil, !isEnd { return .undecided }
+        let isEnded = next.map { Self.endsWord($0, isJoined: isJoined) } ?? true
         return .some(
             LineStart(
                 field: field,
                 isJoined: isJoined,
-                isOurs: found == token,
+                isOurs: isWhole && isEnded && token?.matches(word) ?? false,
                 length: rest.startIndex - bytes.startIndex
             )
         )
+    }
+
+    private static func endsWord(_ byte: UInt8, isJoined: Bool) -> Bool {
+        [0x20, 0x09, 0x0a, 0x0d].contains(byte) || isJoined && byte == UInt8(ascii: ";")
     }
 
     private enum Match {
