@@ -182,10 +182,13 @@ extension ConfigurationForm where Value == String {
         return nil
     }
 
-    static var group: Self {
-        .text("name", range: "a group's name or number") { text in
+    static var group: Self { Self.account("group") }
+    static var user: Self { Self.account("user") }
+
+    private static func account(_ kind: String) -> Self {
+        .text("name", range: "a \(kind)'s name or number") { text in
             (1...32).contains(text.utf8.count) && GatewayConfiguration.Address.isHostName(text)
-                ? nil : "is not the name of a group"
+                ? nil : "is not the name of a \(kind)"
         }
     }
 

@@ -74,7 +74,7 @@ extension GatewayConfiguration.Adoption: ConfigurationSection {
         .init(
             "owner",
             \.owner,
-            ConfigurationForm<String>.group.optional,
+            ConfigurationForm<String>.user.optional,
             fallback: "the gateway's own user",
             "With `files`: the user whose files are sessions, beside root's."
         ),

@@ -94,8 +94,9 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             \.unknownIDs,
             .integer(1...1_000_000),
             """
-            Ids unknown to memcached that one client address may have looked up in the database, or in the store of \
-            `adopt`, in a second; further ones get 503.
+            Ids that nobody knows, of which one client address may have so many looked up in a second, in the database or \
+            in the store of `adopt`; further ones get 503. Twice as many at once; an address that asked for none lately \
+            may have 512 ids looked up at once, and what is unknown of them counts.
             """
         ),
         .init(
@@ -103,7 +104,11 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             \.ignore,
             ConfigurationForm<String>.pattern.optional,
             fallback: "none",
-            "Requests whose path matches go to the backend without a session."
+            """
+            Requests whose path matches go to the backend without a session. The path is the one that the browser asked for \
+            (`REQUEST_URI` without the query, decoded), or the one that nginx made of it (`DOCUMENT_URI`, behind \
+            `try_files`): either may match.
+            """
         ),
         .init(
             "concurrency",
@@ -111,7 +116,9 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             .choice,
             """
             Requests of one session run at the same time, and of two that change it one is discarded (`optimistic`); or \
-            they wait in the gateway until it is their turn (`serialize`), for applications that lose data otherwise.
+            they wait in the gateway until it is their turn (`serialize`), for applications that lose data otherwise. \
+            Several gateways take turns by memcached: without `servers` each has its own. An id that somebody made up \
+            then costs memcached a write too, unless `id_secrets` are set.
             """
         ),
         .init(
@@ -131,7 +138,9 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             \.readOnly,
             ConfigurationForm<String>.pattern.optional,
             fallback: "none",
-            "Requests whose path matches get their session, do not wait for a turn, and cannot change it."
+            """
+            Requests whose path matches, as with `ignore`, get their session, do not wait for a turn, and cannot change it.
+            """
         ),
         .init(
             "idle_lifetime",

@@ -116,7 +116,7 @@ struct AdoptionTests {
         switch outcome {
         case .live(let session): String(buffer: session.payload)
         case .none: nil
-        case .unavailable: "unavailable"
+        case .unavailable, .limited: "unavailable"
         }
     }
 

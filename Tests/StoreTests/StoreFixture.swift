@@ -156,7 +156,7 @@ final class StoreFixture: Sendable {
         switch await self.load(key) {
         case .live(let session): return String(buffer: session.payload)
         case .none: return nil
-        case .unavailable:
+        case .unavailable, .limited:
             Issue.record("the store is unavailable", sourceLocation: location)
             return nil
         }

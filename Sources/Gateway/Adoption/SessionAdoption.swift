@@ -15,8 +15,6 @@ final class SessionAdoption: @unchecked Sendable {
         case none
         /// A request of the application has it, and does not let it go.
         case locked
-        /// The client has asked for too many ids that nobody knows.
-        case limited
         /// One of the two stores does not say.
         case unavailable
     }
@@ -35,26 +33,31 @@ final class SessionAdoption: @unchecked Sendable {
     var isReady: Bool { self.source.isReady }
     func close(on eventLoop: any EventLoop) -> EventLoopFuture<Void> { self.source.close(on: eventLoop) }
 
-    /// - Parameter key: of the id, under which the store knows nothing.
-    func adopt(_ id: SessionID, key: SessionKey, store: any SessionStorage, client: ByteBufferView?) async -> Outcome {
-        guard StoreClock.now < self.site.end, id.mayBePHP else {
-            self.site.charge(client)
-            return .none
-        }
-        guard self.site.admits(client) else { return .limited }
-        switch await self.source.read(id, lockTimeout: self.site.lockTimeout, on: store.eventLoop) {
+    /// Whether the old store may have, and give, a session of this id.
+    func mayHave(_ id: SessionID) -> Bool { StoreClock.now < self.site.end && id.mayBePHP }
+
+    /// - Parameters:
+    ///   - key: of the id, under which the store knows nothing.
+    ///   - look: the client's, which is settled here.
+    func adopt(
+        _ id: SessionID,
+        key: SessionKey,
+        store: any SessionStorage,
+        look: UnknownIDLimit.Look
+    ) async -> Outcome {
+        let finding = await self.source.read(id, lockTimeout: self.site.lockTimeout, on: store.eventLoop)
+        self.site.settle(look, isKnown: finding.isKnown)
+        switch finding {
         case .session(let payload):
             return await self.takeOver(payload, id, key, store)
         case .none:
             self.site.counters.add(\.unknown)
-            self.site.charge(client)
             return .none
         case .locked:
             self.site.counters.add(\.locked)
             return .locked
         case .unreadable(let reason):
             self.site.counters.add(\.unreadable)
-            self.site.charge(client)
             self.logger.warning(
                 "a session of the old store cannot be taken over: its visitor has none",
                 metadata: .of([.error: reason])
@@ -80,9 +83,19 @@ final class SessionAdoption: @unchecked Sendable {
         case .none:
             self.site.counters.add(\.ended)
             return .none
-        case .unavailable:
+        case .unavailable, .limited:
             self.site.counters.add(\.unavailable)
             return .unavailable
+        }
+    }
+}
+
+extension SourceFinding {
+    /// Whether it may be somebody's session: then the client that asked is none who guesses.
+    fileprivate var isKnown: Bool {
+        switch self {
+        case .session, .locked, .unavailable: true
+        case .none, .unreadable: false
         }
     }
 }

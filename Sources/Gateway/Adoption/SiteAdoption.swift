@@ -126,16 +126,15 @@ final class SiteAdoption: Sendable {
 
     // MARK: Unknown ids
 
-    /// Whether an id of this client's may be looked for; it costs nothing before it has turned out to be nobody's.
-    func admits(_ client: ByteBufferView?) -> Bool {
-        let isAdmitted = self.limit.withLock { $0.admits(client, at: StoreClock.now) }
-        if !isAdmitted { self.counters.add(\.limited) }
-        return isAdmitted
+    /// - Returns: nil where an id of this client's may not be looked for; else what is to be settled.
+    func admit(_ client: ByteBufferView?) -> UnknownIDLimit.Look? {
+        let look = self.limit.withLock { $0.admit(client, at: StoreClock.now) }
+        if look == nil { self.counters.add(\.limited) }
+        return look
     }
 
-    /// The client asked for an id that nobody knows.
-    func charge(_ client: ByteBufferView?) {
-        self.limit.withLock { $0.charge(client, at: StoreClock.now) }
+    func settle(_ look: UnknownIDLimit.Look, isKnown: Bool) {
+        self.limit.withLock { $0.settle(look, isKnown: isKnown, at: StoreClock.now) }
     }
 }
 

@@ -26,7 +26,7 @@ struct RequestPath: Sendable {
         }
         self.strip(&parameters)
         if let setting = self.site.phpSetting { PHPAdapter.add(setting, to: &parameters) }
-        guard !self.site.ignores(parameters.path) else {
+        guard !self.site.ignores(parameters) else {
             parameters.append(BackendContract.Offer(state: .none))
             await self.forward(consume parameters, visit: nil)
             return
@@ -50,6 +50,11 @@ struct RequestPath: Sendable {
             self.log(.warning, "a session could not be taken over", status: 503, outcome: .unavailable, error: text)
             let text = "The session cannot be taken over at the moment. Please try again."
             await GatewayResponse.error(503, text, outcome: .unavailable).send(to: self.request)
+            return
+        case .limited:
+            self.site.refusedUnknownID()
+            let text = "Too many unknown sessions come from your address. Please try again."
+            await GatewayResponse.error(503, text, outcome: .limited).send(to: self.request)
             return
         case .busy:
             self.log(.warning, "too many requests of one session wait for each other", status: 503, outcome: .unchanged)
@@ -236,12 +241,5 @@ extension Parameters {
             if hasLineBreak == true { return true }
         }
         return false
-    }
-
-    /// The path that `ignore` is matched against: without the query.
-    var path: String {
-        if let uri = self.string("DOCUMENT_URI") ?? self.string("SCRIPT_NAME"), !uri.isEmpty { return uri }
-        let uri = self.string("REQUEST_URI") ?? ""
-        return uri.firstIndex(of: "?").map { String(uri[..<$0]) } ?? uri
     }
 }

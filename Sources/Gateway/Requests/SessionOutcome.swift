@@ -24,4 +24,6 @@ enum SessionOutcome: String, Sendable {
     case unknown
     /// The store could not be asked.
     case unavailable
+    /// The client has asked for too many ids that nobody knows.
+    case limited
 }

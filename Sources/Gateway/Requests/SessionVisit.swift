@@ -77,6 +77,10 @@ final class SessionVisit: @unchecked Sendable {
         switch state {
         case .live(let session):
             self.outcome = session.hasGoneBack ? .reverted : session.isDegraded ? .degraded : .loaded
+            // Whatever becomes of it in this request.
+            if session.hasGoneBack {
+                site.logger.notice("a session went back: memcached has forgotten its last changes")
+            }
         case .anonymous: self.outcome = .unavailable
         case .new, .gone: self.outcome = .unchanged
         }
@@ -88,6 +92,8 @@ final class SessionVisit: @unchecked Sendable {
         case unavailable
         /// The id may be one of the store that the application used before, which does not say, or not yet.
         case oldStore(String)
+        /// The client has asked for too many ids that nobody knows.
+        case limited
         /// Too many requests of this session wait for their turn, or it did not come in time.
         case busy
     }
@@ -101,7 +107,7 @@ final class SessionVisit: @unchecked Sendable {
         adoption: SessionAdoption?,
         worker: Worker
     ) async -> Beginning {
-        let isReadOnly = site.isReadOnly(parameters.path)
+        let isReadOnly = site.isReadOnly(parameters)
         var turn: SessionTurn?
         let cookie = site.cookies.cookie(underHTTPS: parameters.isHTTPS)
         let reading = cookie.read(parameters.bytes("HTTP_COOKIE"))
@@ -110,41 +116,37 @@ final class SessionVisit: @unchecked Sendable {
         var isUnavailable = false
         // One that nobody could have been given costs no store anything.
         if case .accepted(let id) = reading.session, site.ids.admits(id) || adoption != nil && id.mayBePHP {
-            // Nobody signed PHP's: how many a client may try is limited.
-            if let adoption, !site.ids.admits(id), !adoption.site.admits(parameters.bytes("REMOTE_ADDR")) {
-                return .oldStore("too many unknown ids from one address")
+            let client = parameters.bytes("REMOTE_ADDR")
+            var look: UnknownIDLimit.Look?
+            if let adoption, !site.ids.admits(id) {
+                // Nobody signed PHP's: how many a client may try is limited, whatever is asked for them.
+                look = adoption.site.admit(client)
+                if look == nil { return .limited }
             }
             let key = store.key(for: id)
             if let turns = site.turns, !isReadOnly {
                 turn = await turns.take(key, in: store, on: worker.eventLoop)
-                if turn == nil { return .busy }
+                guard turn != nil else {
+                    if let look { adoption?.site.settle(look, isKnown: true) }
+                    return .busy
+                }
             }
-            switch await store.load(key, client: parameters.bytes("REMOTE_ADDR")) {
-            case .live(let session):
+            switch await Self.find(id, key, in: store, adoption, client, look) {
+            case .store(.live(let session)):
                 loaded = (id, key, session)
-            case .none:
-                guard let adoption else { break }
-                switch await adoption.adopt(id, key: key, store: store, client: parameters.bytes("REMOTE_ADDR")) {
-                case .live(let session):
-                    loaded = (id, key, session)
-                case .none:
-                    break
-                case .locked:
-                    turn?.end()
-                    return .oldStore("the application has locked it")
-                case .limited:
-                    turn?.end()
-                    return .oldStore("too many unknown ids from one address")
-                case .unavailable:
-                    turn?.end()
-                    return .oldStore("a store does not answer")
-                }
-            case .unavailable:
-                guard site.configuration.whenUnavailable == .anonymous else {
-                    turn?.end()
-                    return .unavailable
-                }
+            case .store(.none):
+                break
+            case .store(.unavailable) where site.configuration.whenUnavailable == .anonymous:
                 isUnavailable = true
+            case .store(.unavailable):
+                turn?.end()
+                return .unavailable
+            case .store(.limited):
+                turn?.end()
+                return .limited
+            case .oldStore(let text):
+                turn?.end()
+                return .oldStore(text)
             }
         }
         let visit: SessionVisit
@@ -178,6 +180,36 @@ final class SessionVisit: @unchecked Sendable {
         visit.isReadOnly = isReadOnly
         visit.turn = turn
         return .visit(visit)
+    }
+
+    private enum Finding {
+        case store(SessionLoadOutcome)
+        /// Why the old store's session cannot be had.
+        case oldStore(String)
+    }
+
+    /// - Parameter look: what the client was admitted for, where its id has no signature. Settled here.
+    private static func find(
+        _ id: SessionID,
+        _ key: SessionKey,
+        in store: any SessionStorage,
+        _ adoption: SessionAdoption?,
+        _ client: ByteBufferView?,
+        _ look: UnknownIDLimit.Look?
+    ) async -> Finding {
+        let outcome = await store.load(key, client: client)
+        guard case .none = outcome, let adoption, adoption.mayHave(id) else {
+            let isKnown = if case .none = outcome { false } else { true }
+            if let look { adoption?.site.settle(look, isKnown: isKnown) }
+            return .store(outcome)
+        }
+        guard let look = look ?? adoption.site.admit(client) else { return .store(.limited) }
+        switch await adoption.adopt(id, key: key, store: store, look: look) {
+        case .live(let session): return .store(.live(session))
+        case .none: return .store(.none)
+        case .locked: return .oldStore("the application has locked it")
+        case .unavailable: return .oldStore("a store does not answer")
+        }
     }
 
     /// Bytes of memory that it holds on to, roughly.

@@ -1,4 +1,5 @@
 import Backends
+import CGI
 import Configuration
 import Logging
 import Memcached
@@ -27,6 +28,7 @@ final class Site: Sendable {
     private let ignored: PathPattern?
     private let readOnly: PathPattern?
     private let isPlainCookieHinted = Atomic<Bool>(false)
+    private let limitedRequests = Mutex(SeldomCount())
     let logger: Logger
 
     var name: String { self.configuration.name }
@@ -69,13 +71,22 @@ final class Site: Sendable {
         self.adoption = adoption
     }
 
-    /// The path is made only where there is something to match it against.
-    func ignores(_ path: @autoclosure () -> String) -> Bool {
-        self.ignored.map { $0.matches(path()) } ?? false
+    /// Paths are made only where there is something to match them against.
+    func ignores(_ parameters: Parameters) -> Bool {
+        self.ignored.map { parameters.hasPath(matching: $0) } ?? false
     }
 
-    func isReadOnly(_ path: @autoclosure () -> String) -> Bool {
-        self.readOnly.map { $0.matches(path()) } ?? false
+    func isReadOnly(_ parameters: Parameters) -> Bool {
+        self.readOnly.map { parameters.hasPath(matching: $0) } ?? false
+    }
+
+    /// Says at most once a minute that clients ask for ids that nobody knows.
+    func refusedUnknownID() {
+        guard let count = self.limitedRequests.withLock({ $0.happened(at: .now) }) else { return }
+        self.logger.warning(
+            "clients that ask for too many unknown sessions got 503 (unknown_ids)",
+            metadata: ["requests": "\(count)"]
+        )
     }
 
     /// Says once what the default name means where there is no TLS.

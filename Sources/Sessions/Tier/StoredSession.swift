@@ -32,6 +32,8 @@ package enum SessionLoadOutcome: Sendable {
     case none
     /// Too few servers answered to tell.
     case unavailable
+    /// The client has asked for too many ids that nobody knows: nobody was asked for this one.
+    case limited
 }
 
 package enum SessionWriteOutcome: Sendable {

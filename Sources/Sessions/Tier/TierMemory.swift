@@ -54,13 +54,13 @@ package struct TierMemory: Sendable {
 
     // MARK: Clients
 
-    package mutating func admits(_ client: ByteBufferView?, at now: SessionRecord.Timestamp) -> Bool {
-        self.limit.admits(client, at: now)
+    /// - Returns: nil where the client may not ask the database for an id.
+    package mutating func admit(_ client: ByteBufferView?, at now: SessionRecord.Timestamp) -> UnknownIDLimit.Look? {
+        self.limit.admit(client, at: now)
     }
 
-    /// The client asked for an id that nobody knows.
-    package mutating func charge(_ client: ByteBufferView?, at now: SessionRecord.Timestamp) {
-        self.limit.charge(client, at: now)
+    package mutating func settle(_ look: UnknownIDLimit.Look, isKnown: Bool, at now: SessionRecord.Timestamp) {
+        self.limit.settle(look, isKnown: isKnown, at: now)
     }
 
     // MARK: What memcached has

@@ -7,6 +7,7 @@ extension TierOperation {
         _ memory: inout TierMemory,
         _ moment: Moment
     ) -> Step {
+        self.settleLook(answer, &memory, moment)
         switch (self.state, answer) {
         case (.askingMemcached, .loaded(let outcome)):
             return self.memcachedAnswered(outcome, client, &memory, moment)
@@ -24,7 +25,7 @@ extension TierOperation {
             if isInMemcached { memory.placed(self.key) }
             return self.endLoad(.none)
         case (.searching(let isAlone), .row(let row)):
-            return self.found(row, isAlone: isAlone, client, &memory, moment)
+            return self.found(row, isAlone: isAlone, &memory, moment)
         case (.searching(let isAlone), .failed):
             if let waiting = memory.queue.waiting(self.key) {
                 return self.serve(waiting, isAlone: isAlone, &memory, moment)
@@ -58,7 +59,7 @@ extension TierOperation {
             return .loadRow
         case .none:
             return self.search(isAlone: false, client, &memory, moment)
-        case .unavailable:
+        case .unavailable, .limited:
             memory.memcachedWasAway()
             guard memory.configuration.servesDegraded else { return self.endLoad(.unavailable) }
             return self.search(isAlone: true, client, &memory, moment)
@@ -125,9 +126,12 @@ extension TierOperation {
         _ memory: inout TierMemory,
         _ moment: Moment
     ) -> Step {
-        guard memory.queue.waiting(self.key) != nil || memory.admits(client, at: moment.now) else {
-            memory.counts.limited += 1
-            return self.endLoad(.unavailable)
+        if memory.queue.waiting(self.key) == nil {
+            self.look = memory.admit(client, at: moment.now)
+            guard self.look != nil else {
+                memory.counts.limited += 1
+                return self.endLoad(.limited)
+            }
         }
         self.state = .searching(isAlone: isAlone)
         return .loadRow
@@ -137,13 +141,11 @@ extension TierOperation {
     private mutating func found(
         _ row: SessionRow?,
         isAlone: Bool,
-        _ client: ByteBufferView?,
         _ memory: inout TierMemory,
         _ moment: Moment
     ) -> Step {
         let waiting = memory.queue.waiting(self.key)
         guard var newest = row ?? waiting else {
-            memory.charge(client, at: moment.now)
             // Where nobody can be asked, it may be in memcached.
             return self.endLoad(isAlone ? .unavailable : .none)
         }
@@ -245,7 +247,7 @@ extension TierOperation {
             // Destroyed there, and the database does not know it yet.
             memory.buriedInMemcached(memory.tombstone(self.key, at: moment.now), at: moment.now)
             return self.endLoad(.none)
-        case .unavailable:
+        case .unavailable, .limited:
             memory.memcachedWasAway()
             if memory.configuration.servesDegraded { return self.served(row, hasGoneBack: hasGoneBack, &memory) }
             guard hasGoneBack else { return self.endLoad(.unavailable) }

@@ -86,6 +86,8 @@ package struct TierOperation: Sendable {
     var searches = 0
     /// The change of the row that is under way.
     var change: RowChange?
+    /// A look into the database that was admitted, until it is known whose the id is.
+    var look: UnknownIDLimit.Look?
     /// Whether memcached may have got the proposal, without saying so.
     var mayBeInMemcached = false
 
@@ -131,6 +133,15 @@ package struct TierOperation: Sendable {
     }
 
     // MARK: Ends
+
+    /// The database has answered a search.
+    mutating func settleLook(_ answer: Answer, _ memory: inout TierMemory, _ moment: Moment) {
+        guard let look = self.look else { return }
+        var isKnown = true
+        if case .row(nil) = answer { isKnown = memory.queue.waiting(self.key) != nil }
+        memory.settle(look, isKnown: isKnown, at: moment.now)
+        self.look = nil
+    }
 
     mutating func endLoad(_ outcome: SessionLoadOutcome) -> Step {
         self.state = .finished

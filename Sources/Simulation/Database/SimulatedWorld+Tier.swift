@@ -193,7 +193,7 @@ extension SimulatedWorld {
             }
             self.checker.readEndedWithNothing(beginning, mayHaveExpired: self.mayHaveExpired(session))
             self.foundNothing(request)
-        case .unavailable:
+        case .unavailable, .limited:
             self.checker.mayStaySilent(self.sessions[session].number)
             self.figures.unavailable += 1
             request.ending = .failed
@@ -283,6 +283,7 @@ extension SessionLoadOutcome {
             "\(session.record.name)\(session.isDegraded ? ", degraded" : "")\(session.hasGoneBack ? ", reverted" : "")"
         case .none: "none"
         case .unavailable: "unavailable"
+        case .limited: "limited"
         }
     }
 }

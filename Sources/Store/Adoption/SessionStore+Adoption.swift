@@ -29,7 +29,7 @@ extension SessionStore {
         case .none:
             // Taken over before, perhaps by another request since this one has looked.
             return await self.load(key)
-        case .unavailable:
+        case .unavailable, .limited:
             return .unavailable
         }
         let outcome = await self.restore(record, key: key)

@@ -24,6 +24,7 @@ package final class DatabaseStore: SessionStorage {
         package let reaperFigures = ReaperFigures()
         private let identities = Mutex(WriteIdentities(writer: UInt64.random(in: 1 ... .max)))
         fileprivate let touches = Mutex(PendingTouches())
+        private let limit: Mutex<UnknownIDLimit>
 
         let clock: @Sendable () -> SessionRecord.Timestamp
 
@@ -35,6 +36,16 @@ package final class DatabaseStore: SessionStorage {
             self.database = database
             self.configuration = configuration
             self.clock = clock
+            self.limit = Mutex(UnknownIDLimit(perSecond: configuration.unknownIDs))
+        }
+
+        /// - Returns: nil where the client may not ask for an id.
+        fileprivate func admit(_ client: ByteBufferView?) -> UnknownIDLimit.Look? {
+            self.limit.withLock { $0.admit(client, at: StoreClock.now) }
+        }
+
+        fileprivate func settle(_ look: UnknownIDLimit.Look, isKnown: Bool) {
+            self.limit.withLock { $0.settle(look, isKnown: isKnown, at: StoreClock.now) }
         }
 
         func newIdentity(after base: WriteIdentity?) -> WriteIdentity {
@@ -48,7 +59,8 @@ package final class DatabaseStore: SessionStorage {
                 "database",
                 metadata: [
                     "reads": "\(counts.reads)", "writes": "\(counts.writes)", "failures": "\(counts.failures)",
-                    "avoided_writes": "\(counts.avoidedWrites)", "waiting": "\(self.pendingTouches)",
+                    "avoided_writes": "\(counts.avoidedWrites)", "limited": "\(counts.limited)",
+                    "waiting": "\(self.pendingTouches)",
                 ].merging(self.reaperFigures.metadata) { $1 }
             )
         }
@@ -79,11 +91,17 @@ package final class DatabaseStore: SessionStorage {
     package func key(for id: SessionID) -> SessionKey { self.configuration.keyspace.key(for: id) }
 
     package func load(_ key: SessionKey, client: ByteBufferView?) async -> SessionLoadOutcome {
+        guard let look = self.shared.admit(client) else {
+            self.shared.counters.add(\.limited)
+            return .limited
+        }
         self.shared.counters.add(\.reads)
         let row: SessionRow?
         do throws(DatabaseError) {
             row = try await self.database.load(key)
+            self.shared.settle(look, isKnown: row != nil)
         } catch {
+            self.shared.settle(look, isKnown: true)
             self.failed(error, "a session could not be read")
             return .unavailable
         }
@@ -181,7 +199,8 @@ package final class DatabaseStore: SessionStorage {
         self.logger.error(message, metadata: ["error": "\(error)"])
     }
 
-    /// One gateway has the file: its requests wait for each other in it.
+    /// The requests of one gateway wait for each other in it; those of several that share a server's database do not, which
+    /// the configuration's check says.
     package func takeTurn(_ key: SessionKey, timeout: Duration) async -> TurnLeaseOutcome { .unprotected }
 
     package func maintain(_ session: StoredSession, key: SessionKey) {}

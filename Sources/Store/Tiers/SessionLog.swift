@@ -6,7 +6,7 @@ import Synchronization
 package final class SessionLog: Sendable {
     private let descriptor: Int32
 
-    /// Appends to a file, which only this user can read.
+    /// Appends to a file; a new one can be read by this user and the group.
     /// - Returns: nil where it cannot be opened; `errno` says why.
     package init?(path: String) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)

@@ -84,8 +84,13 @@ struct SerializedSiteTests {
         #expect(await visitor.read().seen?.count == 3)
     }
 
-    @Test func aPathThatOnlyReadsNeitherWaitsNorChanges() async throws {
-        let stack = try await self.stack(gateways: 1, ["readonly: '^/read'", "lock_timeout: 60s"])
+    /// As nginx passes it on, and as the browser asked for it.
+    @Test(arguments: ["/read.php", "/api/poll"])
+    func aPathThatOnlyReadsNeitherWaitsNorChanges(path: String) async throws {
+        let stack = try await FaultStack.ready { settings in
+            settings.site += ["concurrency: serialize", "readonly: '^/(read|api/poll)'", "lock_timeout: 60s"]
+            settings.server += " location /api/ { try_files $uri /page.php$is_args$args; }"
+        }
         try stack.pages.write("read.php", stack.pages.read("page.php"))
         var visitor = CountingVisitor(stack.client())
         _ = await visitor.write("start")
@@ -96,7 +101,7 @@ struct SerializedSiteTests {
         }
         try await stack.waitAtGate("read")
         var cookies = start.cookies
-        let response = try await stack.client().get("/read.php?nonce=never", cookies: &cookies)
+        let response = try await stack.client().get("\(path)?nonce=never", cookies: &cookies)
         #expect(response.status == 200)
         #expect(SeenSession(response.text)?.nonce == "start")
         #expect(response.header("X-Outcome") == "loaded")

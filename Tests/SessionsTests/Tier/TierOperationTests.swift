@@ -174,7 +174,16 @@ struct TierOperationTests {
 
     @Test mutating func unknownIDsAreLimited() {
         for _ in 0..<10 { _ = self.play(.load(client: nil), [.loaded(.none), .row(nil)]) }
-        #expect(self.play(.load(client: nil), [.loaded(.none)]) == ["load", "unavailable"])
+        #expect(self.play(.load(client: nil), [.loaded(.none)]) == ["load", "limited"])
+    }
+
+    @Test mutating func whatIsKnownOrNotAnsweredIsNotCounted() {
+        let (row, session) = (self.row(10), self.session(10))
+        for _ in 0..<100 {
+            _ = self.play(.load(client: nil), [.loaded(.none), .row(row), .loaded(.live(session))])
+            _ = self.play(.load(client: nil), [.loaded(.none), .failed(mayHaveHappened: false)])
+        }
+        #expect(self.memory.counts.limited == 0)
     }
 
     // MARK: Saves

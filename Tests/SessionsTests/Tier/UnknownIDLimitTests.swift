@@ -8,6 +8,7 @@ struct UnknownIDLimitTests {
         ByteBuffer(string: "10.0.0.\(number)").readableBytesView
     }
 
+    /// One after the other, all unknown.
     private static func admitted(
         _ limit: inout UnknownIDLimit,
         _ client: ByteBufferView?,
@@ -15,11 +16,26 @@ struct UnknownIDLimitTests {
         at now: UInt64
     ) -> Int {
         var count = 0
-        for _ in 0..<attempts where limit.admits(client, at: now) {
-            limit.charge(client, at: now)
+        for _ in 0..<attempts {
+            guard let look = limit.admit(client, at: now) else { continue }
+            limit.settle(look, isKnown: false, at: now)
             count += 1
         }
         return count
+    }
+
+    /// All at once.
+    private static func looks(
+        _ limit: inout UnknownIDLimit,
+        _ client: ByteBufferView?,
+        of attempts: Int,
+        at now: UInt64
+    ) -> [UnknownIDLimit.Look] {
+        var looks: [UnknownIDLimit.Look] = []
+        for _ in 0..<attempts {
+            if let look = limit.admit(client, at: now) { looks.append(look) }
+        }
+        return looks
     }
 
     @Test func anAddressMayAskForSoManyASecond() {
@@ -33,9 +49,31 @@ struct UnknownIDLimitTests {
 
     @Test func whatIsKnownCostsNothing() {
         var limit = UnknownIDLimit(perSecond: 1)
-        var admitted = 0
-        for _ in 0..<100 where limit.admits(Self.client(1), at: 1_000) { admitted += 1 }
-        #expect(admitted == 100)
+        for _ in 0..<100 {
+            let looks = Self.looks(&limit, Self.client(1), of: 100, at: 1_000)
+            #expect(looks.count == 100)
+            for look in looks { limit.settle(look, isKnown: true, at: 1_000) }
+        }
+    }
+
+    @Test func whatIsUnderWayCountsForWhoHasGuessedLately() {
+        var limit = UnknownIDLimit(perSecond: 10)
+        #expect(Self.admitted(&limit, Self.client(1), of: 5, at: 1_000) == 5)
+        let looks = Self.looks(&limit, Self.client(1), of: 100, at: 1_000)
+        #expect(looks.count == 15)
+        for look in looks.prefix(10) { limit.settle(look, isKnown: true, at: 1_000) }
+        #expect(Self.looks(&limit, Self.client(1), of: 100, at: 1_000).count == 10)
+    }
+
+    @Test func manyAtOnceAreSpentInAdvance() {
+        var limit = UnknownIDLimit(perSecond: 10)
+        let looks = Self.looks(&limit, Self.client(1), of: 10_000, at: 1_000)
+        #expect(looks.count == UnknownIDLimit.maximumUnderWay)
+        for look in looks { limit.settle(look, isKnown: false, at: 1_000) }
+        // 512 were asked for, 20 were there: 492 come in 49 seconds.
+        #expect(Self.admitted(&limit, Self.client(1), of: 100, at: 50_200) == 0)
+        #expect(Self.admitted(&limit, Self.client(1), of: 100, at: 50_300) == 1)
+        #expect(Self.looks(&limit, Self.client(1), of: 10_000, at: 51_300).count == 10)
     }
 
     @Test func addressesDoNotTakeFromEachOther() {
@@ -45,10 +83,17 @@ struct UnknownIDLimitTests {
         #expect(Self.admitted(&limit, nil, of: 100, at: 1_000) == 20)
     }
 
-    @Test func manyAddressesAreLimitedTogether() {
+    @Test func manyAddressesAreLimitedTogether() throws {
         var limit = UnknownIDLimit(perSecond: 10)
-        for number in 0..<UnknownIDLimit.maximumAddresses { limit.charge(Self.client(number), at: 1_000) }
-        let admitted = (0..<5_000).reduce(0) { $0 + Self.admitted(&limit, Self.client(100_000 + $1), of: 1, at: 1_001) }
-        #expect(admitted == 20)
+        let admitted = limit.admit(Self.client(0), at: 1_000)
+        let underWay = try #require(admitted)
+        for number in 1..<UnknownIDLimit.maximumAddresses {
+            _ = Self.admitted(&limit, Self.client(number), of: 1, at: 1_000)
+        }
+        let newcomers = 100_000..<105_000
+        #expect(newcomers.reduce(0) { $0 + Self.admitted(&limit, Self.client($1), of: 1, at: 1_001) } == 20)
+        // Whose look is under way is not forgotten.
+        limit.settle(underWay, isKnown: false, at: 1_001)
+        #expect(Self.admitted(&limit, Self.client(0), of: 100, at: 1_001) == 19)
     }
 }

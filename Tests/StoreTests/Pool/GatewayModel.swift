@@ -159,7 +159,7 @@ final class GatewayModel: Sendable {
             switch await store.load(key) {
             case .live(let session): session.isDegraded ? "degraded" : String(buffer: session.payload)
             case .none: "none"
-            case .unavailable: "unavailable"
+            case .unavailable, .limited: "unavailable"
             }
         }
     }
@@ -198,7 +198,7 @@ final class GatewayModel: Sendable {
                     }
                 case .live: failures.append("degraded load")
                 case .none: failures.append("none")
-                case .unavailable: failures.append("unavailable load")
+                case .unavailable, .limited: failures.append("unavailable load")
                 }
                 try? await Task.sleep(for: .milliseconds(2))
             }

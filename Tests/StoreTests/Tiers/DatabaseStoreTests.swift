@@ -82,7 +82,7 @@ struct DatabaseStoreTests {
             switch await self.store.load(key, client: nil) {
             case .live(let session): return session
             case .none: return nil
-            case .unavailable: throw TestingError("the store is unavailable")
+            case .unavailable, .limited: throw TestingError("the store is unavailable")
             }
         }
 
@@ -151,6 +151,31 @@ struct DatabaseStoreTests {
             fixture.clock.advance(by: 101_000)
             #expect(try await fixture.text(busy) == nil)
             await other.database.close()
+        }
+    }
+
+    @Test func unknownIDsAreLimitedAndKnownOnesAreNot() async throws {
+        try await Fixture.with { fixture in
+            let known = fixture.freshKey()
+            _ = await fixture.create(known, "one")
+            let clients = (1...2).map { ByteBuffer(string: "10.1.2.\($0)").readableBytesView }
+            for _ in 0..<400 {
+                guard case .live = await fixture.store.load(known, client: clients[0]) else {
+                    Issue.record("a session that is there")
+                    return
+                }
+            }
+            // 100 a second, twice as many at once.
+            var limited = 0
+            for _ in 0..<1_000 {
+                if case .limited = await fixture.store.load(fixture.freshKey(), client: clients[0]) { limited += 1 }
+            }
+            #expect(limited > 0 && fixture.shared.counters.snapshot.limited == limited)
+            #expect(fixture.shared.counters.snapshot.reads == 1_400 - limited)
+            guard case .live = await fixture.store.load(known, client: clients[1]) else {
+                Issue.record("another address")
+                return
+            }
         }
     }
 
