@@ -10,6 +10,8 @@ struct LateAnswer {
     private let visit: SessionVisit
     private var answer: SessionAnswer
     private var error: SessionContractError?
+    /// Of another request, or none of the contract's.
+    private var otherLines = 0
 
     init(_ visit: SessionVisit) {
         self.visit = visit
@@ -19,11 +21,13 @@ struct LateAnswer {
     mutating func receive(_ field: SessionField, _ value: ByteBuffer) {
         guard self.error == nil else { return }
         do {
-            _ = try self.answer.receive(field, value)
+            if try self.answer.receive(field, value) == .foreign { self.otherLines += 1 }
         } catch {
             self.error = error
         }
     }
+
+    mutating func leftOut(lines: Int) { self.otherLines += lines }
 
     mutating func refuseTooLong() {
         self.error = self.error ?? SessionContractError(.tooLarge, "a line of a late answer is too long")
@@ -32,6 +36,12 @@ struct LateAnswer {
     /// Carries the answer out.
     /// - Returns: what became of the session; nil where there was nothing to carry out.
     consuming func finish() async -> SessionOutcome? {
+        if self.otherLines > 0 {
+            self.visit.site.logger.warning(
+                "lines of a late answer that are not about its request's session were left out",
+                metadata: ["lines": "\(self.otherLines)"]
+            )
+        }
         guard self.answer.isAnnounced else { return nil }
         do {
             if let error = self.error { throw error }
@@ -41,7 +51,8 @@ struct LateAnswer {
             if !change.controls.contains(.readonly) { self.visit.hasLateAnswer = true }
             _ = await self.visit.apply(change, isAnnounced: false)
             self.visit.lateAnswerCame()
-            self.visit.site.logger.debug(
+            self.visit.site.logger.log(
+                level: self.visit.lateLevel,
                 "a late answer about a session",
                 metadata: .of([.outcome: self.visit.outcome.rawValue])
             )
@@ -52,5 +63,16 @@ struct LateAnswer {
             )
         }
         return self.visit.outcome
+    }
+}
+
+extension SessionVisit {
+    /// What did not end well, and what the response could only announce, is said; else there would be a line for each request.
+    fileprivate var lateLevel: Logger.Level {
+        switch self.outcome {
+        case .unknown, .unavailable: .warning
+        case .discarded: .notice
+        default: self.isAnnounced ? .info : .debug
+        }
     }
 }

@@ -1,4 +1,5 @@
 import DequeModule
+import Logging
 import NIOCore
 import Sessions
 
@@ -22,6 +23,7 @@ final class LateAnswers {
     private var visits: [RequestToken: SessionVisit] = [:]
     private var ended = Deque<Ended>()
     private var endedBytes = 0
+    private var missing = SeldomCount()
 
     init(eventLoop: any EventLoop, timeout: Duration) {
         self.eventLoop = eventLoop
@@ -48,10 +50,18 @@ final class LateAnswers {
         {
             self.ended.removeFirst()
             self.endedBytes -= oldest.bytes
-            self.visits[oldest.token] = nil
+            if let visit = self.visits.removeValue(forKey: oldest.token), visit.isAwaited { self.didNotCome(visit) }
         }
         self.ended.append(Ended(token: visit.token, until: now + self.timeout, bytes: bytes))
         self.endedBytes += bytes
+    }
+
+    private func didNotCome(_ visit: SessionVisit) {
+        guard let count = self.missing.happened(at: .now) else { return }
+        visit.site.logger.notice(
+            "an announced answer about a session did not come: the session is as it was",
+            metadata: ["requests": "\(count)"]
+        )
     }
 
     /// The visit that a late answer belongs to; nil where it came too late or its token is not one of ours.

@@ -91,21 +91,27 @@ struct LateLines: Sendable {
     private let fields: [(field: SessionField, value: ByteBuffer)]
     /// Of the first line; lines with another one are foreign.
     let token: RequestToken?
+    /// How many are none of the contract's: they are left out.
+    private let otherLines: Int
 
-    /// Lines that are none of the contract's are left out.
     init(_ bytes: ByteBuffer) {
         var fields: [(field: SessionField, value: ByteBuffer)] = []
+        var otherLines = 0
         for line in bytes.readableBytesView.split(separator: UInt8(ascii: "\n")) {
             guard
                 let colon = line.firstIndex(of: UInt8(ascii: ":")),
                 let field = SessionField(name: line[..<colon]), line.endIndex > colon + 1
-            else { continue }
+            else {
+                if line.contains(where: { ![0x20, 0x09, 0x0d].contains($0) }) { otherLines += 1 }
+                continue
+            }
             let end = line.last == UInt8(ascii: "\r") ? line.endIndex - 1 : line.endIndex
             if end > colon + 1, let value = bytes.getSlice(at: colon + 1, length: end - colon - 1) {
                 fields.append((field, value))
             }
         }
         self.fields = fields
+        self.otherLines = otherLines
         self.token = fields.first.flatMap { _, value in
             let word = value.readableBytesView.drop { $0 == 0x20 || $0 == 0x09 }
             return RequestToken(word.prefix { $0 != 0x20 && $0 != 0x09 })
@@ -117,6 +123,7 @@ struct LateLines: Sendable {
         for (field, value) in self.fields {
             answer.receive(field, value)
         }
+        answer.leftOut(lines: self.otherLines)
         return await answer.finish()
     }
 }

@@ -150,5 +150,39 @@ extension SessionPathTests {
             #expect(try await visitor.view().text == "kept")
             #expect(!visitor.stack.gateway.log.contains(created.id))
         }
+
+        @Test func linesThatAreNotTheRequestsAreSaidOnce() async throws {
+            var visitor = try Visitor()
+            _ = try await visitor.view("/page.php?set=kept")
+            try visitor.stack.write(
+                "latelines.php",
+                """
+                <?php
+                require 'contract.php';
+                while (ob_get_level()) ob_end_flush();
+                flush();
+                echo late(session_line('late'), 'hidden words', '', "Session-Control: {$_SERVER['SESSION_ID']} destroy");
+                """
+            )
+            #expect(try await visitor.get("/latelines.php").text == "Session-Outcome: saved")
+            #expect(try await visitor.view().text == "late")
+            try await visitor.stack.awaitLogLine("lines of a late answer", "lines=2", "site=default")
+            #expect(visitor.stack.logLines("lines of a late answer").count == 1)
+            #expect(!visitor.stack.gateway.log.contains("hidden words"))
+        }
+
+        @Test func anIgnoredPathsLinesReachNoLog() async throws {
+            let visitor = try Visitor()
+            try visitor.stack.write(
+                "static/lines.php",
+                "<?php error_log('Session-Data: short c2VjcmV0', 4); echo 'done';"
+            )
+            let response = try await visitor.stack.client.send(HTTPRequest("GET", "/static/lines.php"))
+            #expect(response.text == "done" && response.outcome == "bypassed")
+            try await visitor.stack.awaitLogLine("a session line without this request's token", "/static/lines.php")
+            for log in [visitor.stack.nginx.errorLog, visitor.stack.gateway.log] {
+                #expect(!log.contains("c2VjcmV0"))
+            }
+        }
     }
 }
