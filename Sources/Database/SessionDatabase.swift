@@ -2,7 +2,8 @@ package import Sessions
 
 /// The sessions in a database. Calls from anywhere; none waits on the caller's thread.
 ///
-/// Errors mean that the database did not answer; a row that is not there is an answer. After `unavailable` or `timedOut`
+/// Errors mean that the database did not answer; a row that is not there is an answer. Tables that are missing, older or
+/// newer than this program's are not touched: an error says so. After `unavailable` or `timedOut`
 /// a change may have happened: it may be tried again, as every change says under which condition it applies.
 package protocol SessionDatabase: Sendable {
     /// The row, also of an expired or destroyed session.

@@ -32,9 +32,21 @@ struct SchemaTests {
             try await test.execute("UPDATE session_gateway_schema SET version = 1000")
             let checked = await #expect(throws: DatabaseError.self) { try await test.database.checkSchema() }
             let migrated = await #expect(throws: DatabaseError.self) { try await test.database.migrate() }
-            for error in [checked, migrated] {
+            // Of another process, which did not look when it started.
+            let other = try test.configuration.open()
+            let key = try test.freshKey()
+            let read = await #expect(throws: DatabaseError.self) { try await other.row(key) }
+            let written = await #expect(throws: DatabaseError.self) {
+                try await other.change(.insert(test.row(key, version: 1)))
+            }
+            let counted = await #expect(throws: DatabaseError.self) { try await other.dueRows(test.keyspace, at: 1) }
+            for error in [checked, migrated, read, written, counted] {
                 #expect(error?.code == .schema && error?.message.contains("newer") == true)
             }
+            // As soon as they are this program's.
+            try await test.execute("UPDATE session_gateway_schema SET version = \(Schema.version)")
+            #expect(try await other.change(.insert(test.row(key, version: 1))) == .applied)
+            await other.close()
         }
     }
 }

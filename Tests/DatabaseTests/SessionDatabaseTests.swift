@@ -130,6 +130,31 @@ struct SessionDatabaseTests {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func manyExpiriesSlideTogether(_ kind: DatabaseKind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let keys = try (0..<300).map { _ in try test.freshKey() }
+            var rows: [RowChange] = []
+            for (number, key) in keys.enumerated() where number % 3 != 2 {
+                var row = test.row(key, version: 10, expires: number == 0 ? 5_000 : 1_000)
+                row.record.isTombstone = number % 3 == 1
+                rows.append(row.record.isTombstone ? .tombstone(row) : .insert(row))
+            }
+            _ = try await test.database.changes(rows)
+            let results = try await test.database.changes(keys.map { .touch($0, expires: 3_000, due: 3_000) })
+            for (number, result) in results.enumerated() {
+                let expected: RowChangeResult =
+                    number == 0 || number % 3 == 1 ? .refused(current: nil) : number % 3 == 2 ? .absent : .applied
+                #expect(result == expected, "\(number)")
+            }
+            #expect(try await test.database.row(keys[3])?.expires == 3_000)
+            #expect(try await test.database.row(keys[0])?.expires == 5_000)
+            #expect(try await test.database.row(keys[2]) == nil)
+            // The connection is as it was.
+            #expect(try await test.database.change(.touch(keys[3], expires: 4_000, due: 4_000)) == .applied)
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func aNewerVersionThatIsKnownOfIsRemembered(_ kind: DatabaseKind) async throws {
         try await TestDatabase.with(kind) { test in
             let key = try test.freshKey()

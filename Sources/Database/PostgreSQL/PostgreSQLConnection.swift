@@ -10,7 +10,7 @@ final class PostgreSQLConnection: ServerConnection, @unchecked Sendable {
     private static let integerType = Oid(20)
     private static let bytesType = Oid(17)
 
-    private var handle: OpaquePointer?
+    private(set) var handle: OpaquePointer?
     private let statementTimeout: Duration
     /// The names of the prepared statements, by their text.
     private var prepared: [String: String] = [:]
@@ -83,8 +83,11 @@ final class PostgreSQLConnection: ServerConnection, @unchecked Sendable {
     func execute(_ sql: String, _ values: [SQLValue]) throws(DatabaseError) -> Int {
         let result = try self.perform(sql, values)
         defer { PQclear(result) }
-        return Int(Self.text(PQcmdTuples(result))) ?? 0
+        return Self.count(result)
     }
+
+    /// The rows that a statement met.
+    static func count(_ result: OpaquePointer?) -> Int { Int(self.text(PQcmdTuples(result))) ?? 0 }
 
     func insert(_ sql: String, _ values: [SQLValue]) throws(DatabaseError) -> Bool {
         try self.execute(sql, values) > 0
@@ -120,7 +123,11 @@ final class PostgreSQLConnection: ServerConnection, @unchecked Sendable {
     }
 
     private func perform(_ sql: String, _ values: [SQLValue]) throws(DatabaseError) -> OpaquePointer? {
-        let name = try self.name(of: sql, values)
+        try self.send(try self.name(of: sql, values), values)
+        return try self.lastResult()
+    }
+
+    func send(_ name: String, _ values: [SQLValue]) throws(DatabaseError) {
         var storage: [UInt8] = []
         var ranges: [Range<Int>?] = []
         for value in values {
@@ -150,10 +157,10 @@ final class PostgreSQLConnection: ServerConnection, @unchecked Sendable {
             return PQsendQueryPrepared(self.handle, name, Int32(ranges.count), pointers, lengths, formats, 1)
         }
         guard isSent == 1 else { throw self.lost() }
-        return try self.lastResult()
     }
 
-    private func name(of sql: String, _ values: [SQLValue]) throws(DatabaseError) -> String {
+    /// Of a statement that is prepared when it is first asked for.
+    func name(of sql: String, _ values: [SQLValue]) throws(DatabaseError) -> String {
         if let name = self.prepared[sql] { return name }
         let name = "s\(self.prepared.count)"
         let types = values.map { value in
@@ -184,7 +191,7 @@ final class PostgreSQLConnection: ServerConnection, @unchecked Sendable {
 
     /// Reads what the server answers up to its end.
     /// - Returns: the last result, which the caller clears.
-    private func lastResult() throws(DatabaseError) -> OpaquePointer? {
+    func lastResult() throws(DatabaseError) -> OpaquePointer? {
         let deadline = ContinuousClock.now + self.statementTimeout + .milliseconds(500)
         var last: OpaquePointer?
         var failure: DatabaseError?
@@ -207,7 +214,7 @@ final class PostgreSQLConnection: ServerConnection, @unchecked Sendable {
             PQclear(last)
             last = result
             switch PQresultStatus(result) {
-            case PGRES_COMMAND_OK, PGRES_TUPLES_OK: break
+            case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_PIPELINE_SYNC: break
             default: failure = failure ?? self.error(of: result)
             }
         }
@@ -253,7 +260,7 @@ final class PostgreSQLConnection: ServerConnection, @unchecked Sendable {
 
     // MARK: Errors
 
-    private func lost() -> DatabaseError {
+    func lost() -> DatabaseError {
         let text = self.handle.map { Self.text(PQerrorMessage($0)) } ?? "the connection is closed"
         self.close()
         return DatabaseError(.lost, "PostgreSQL: \(text)")

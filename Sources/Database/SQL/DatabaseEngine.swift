@@ -1,4 +1,5 @@
 import Sessions
+import Synchronization
 
 /// Runs work on connections to one database, on threads of its own.
 protocol DatabaseEngine: Sendable {
@@ -27,15 +28,24 @@ protocol DatabaseEngine: Sendable {
     func close() async
 }
 
-/// `SessionDatabase` over any engine.
+/// `SessionDatabase` over any engine. Nothing is done before the tables' version was seen once: a database that is away when
+/// the gateway starts is looked at when it first answers.
 final class SQLSessionDatabase: SessionDatabase {
     private let engine: any DatabaseEngine
+    private let isChecked = Atomic<Bool>(false)
 
     init(engine: any DatabaseEngine) {
         self.engine = engine
     }
 
+    private func check() async throws(DatabaseError) {
+        if self.isChecked.load(ordering: .relaxed) { return }
+        try Schema.check(try await self.schemaVersion())
+        self.isChecked.store(true, ordering: .relaxed)
+    }
+
     func load(_ key: SessionKey) async throws(DatabaseError) -> SessionRow? {
+        try await self.check()
         let dialect = self.engine.dialect
         return try await self.engine.read { connection throws(DatabaseError) in
             try SessionStatements(dialect: dialect, connection: connection).load(key)
@@ -44,6 +54,7 @@ final class SQLSessionDatabase: SessionDatabase {
 
     func apply(_ changes: [RowChange], isDurable: Bool) async throws(DatabaseError) -> [RowChangeResult] {
         guard !changes.isEmpty else { return [] }
+        try await self.check()
         let dialect = self.engine.dialect
         let order =
             changes.count == 1
@@ -52,8 +63,8 @@ final class SQLSessionDatabase: SessionDatabase {
         return try await self.engine.write(isDurable: isDurable) { connection throws(DatabaseError) in
             let statements = SessionStatements(dialect: dialect, connection: connection)
             var results = [RowChangeResult](repeating: .refused(current: nil), count: changes.count)
-            for index in order {
-                results[index] = try statements.apply(changes[index])
+            for (index, result) in zip(order, try statements.apply(order.map { changes[$0] })) {
+                results[index] = result
             }
             return results
         }
@@ -65,6 +76,7 @@ final class SQLSessionDatabase: SessionDatabase {
         after cursor: DueCursor?,
         limit: Int
     ) async throws(DatabaseError) -> [DueRow] {
+        try await self.check()
         let dialect = self.engine.dialect
         return try await self.engine.read { connection throws(DatabaseError) in
             try SessionStatements(dialect: dialect, connection: connection)
@@ -73,6 +85,7 @@ final class SQLSessionDatabase: SessionDatabase {
     }
 
     func dueCount(_ keyspace: SessionKeyspace, at now: SessionRecord.Timestamp) async throws(DatabaseError) -> Int {
+        try await self.check()
         let dialect = self.engine.dialect
         return try await self.engine.read { connection throws(DatabaseError) in
             try SessionStatements(dialect: dialect, connection: connection).dueCount(keyspace, at: now)

@@ -34,6 +34,10 @@ protocol SQLConnection: AnyObject {
     /// - Returns: how many rows the statement met, also those that it left as they were.
     func execute(_ sql: String, _ values: [SQLValue]) throws(DatabaseError) -> Int
 
+    /// One statement for each of these values, in their order; in one round trip where the database can.
+    /// - Returns: as `execute`, for each.
+    func execute(_ sql: String, each values: [[SQLValue]]) throws(DatabaseError) -> [Int]
+
     func query(_ sql: String, _ values: [SQLValue]) throws(DatabaseError) -> [[SQLValue]]
 
     /// Inserts a row unless its primary key is taken.
@@ -42,6 +46,14 @@ protocol SQLConnection: AnyObject {
 
     /// Runs statements that take no parameters and are not prepared.
     func run(_ sql: String) throws(DatabaseError)
+}
+
+extension SQLConnection {
+    func execute(_ sql: String, each values: [[SQLValue]]) throws(DatabaseError) -> [Int] {
+        var counts: [Int] = []
+        for values in values { counts.append(try self.execute(sql, values)) }
+        return counts
+    }
 }
 
 /// Where the databases' languages differ.

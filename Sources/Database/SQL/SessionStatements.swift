@@ -105,7 +105,16 @@ struct SessionStatements {
 
     // MARK: Writing
 
-    func apply(_ change: RowChange) throws(DatabaseError) -> RowChangeResult {
+    /// In their order; expiries, of which there are many, by few round trips.
+    func apply(_ changes: [RowChange]) throws(DatabaseError) -> [RowChangeResult] {
+        let touches = changes.compactMap(Touch.init)
+        if touches.count == changes.count { return try self.touch(touches) }
+        var results: [RowChangeResult] = []
+        for change in changes { results.append(try self.apply(change)) }
+        return results
+    }
+
+    private func apply(_ change: RowChange) throws(DatabaseError) -> RowChangeResult {
         switch change {
         case .insert(let row):
             return try self.insert(row) ? .applied : self.refusal(row)
@@ -116,16 +125,7 @@ struct SessionStatements {
         case .tombstone(let row):
             return try self.tombstone(row)
         case .touch(let key, let expires, let due):
-            let expires = SQLValue(clamping: expires)
-            // A row that is due before it expires has had no news for long: that stays so. MariaDB assigns in this order, and
-            // reads what was assigned.
-            return try self.result(
-                """
-                UPDATE session_gateway_sessions SET due = CASE WHEN due < expires THEN due ELSE ? END, expires = ?
-                WHERE session_key = ? AND tombstone = 0 AND expires < ?
-                """,
-                [SQLValue(clamping: due), expires, SQLValue(key.bytes), expires]
-            )
+            return try self.touch([Touch(key: key, expires: expires, due: due)])[0]
         case .mark(let key, let newest):
             let newest = SQLValue(clamping: newest)
             return try self.result(

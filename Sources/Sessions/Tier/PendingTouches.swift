@@ -4,35 +4,62 @@
 package struct PendingTouches: Sendable {
     package static let limit = 65_536
 
-    private var expiries: [SessionKey: SessionRecord.Timestamp] = [:]
+    package typealias Touch = (key: SessionKey, expires: SessionRecord.Timestamp)
+
+    private struct Entry: Sendable {
+        var expires: SessionRecord.Timestamp
+        /// Since when it waits.
+        var since: SessionRecord.Timestamp
+    }
+
+    private var entries: [SessionKey: Entry] = [:]
 
     package init() {}
 
-    package var count: Int { self.expiries.count }
-    package var isFull: Bool { self.expiries.count >= Self.limit }
+    package var count: Int { self.entries.count }
+    package var isFull: Bool { self.entries.count >= Self.limit }
 
     /// Nil: as the database says.
-    package func expiry(of key: SessionKey) -> SessionRecord.Timestamp? { self.expiries[key] }
+    package func expiry(of key: SessionKey) -> SessionRecord.Timestamp? { self.entries[key]?.expires }
 
-    package mutating func seen(_ key: SessionKey, expires: SessionRecord.Timestamp) {
-        if self.isFull, self.expiries[key] == nil { return }
-        self.expiries[key] = max(self.expiries[key] ?? 0, expires)
+    /// How long the one that has waited longest does.
+    package func lag(at now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {
+        now - min(self.entries.values.map(\.since).min() ?? now, now)
+    }
+
+    package mutating func seen(
+        _ key: SessionKey,
+        expires: SessionRecord.Timestamp,
+        at now: SessionRecord.Timestamp
+    ) {
+        guard let entry = self.entries[key] else {
+            if !self.isFull { self.entries[key] = Entry(expires: expires, since: now) }
+            return
+        }
+        self.entries[key] = Entry(expires: max(entry.expires, expires), since: entry.since)
     }
 
     /// It was written or destroyed: the database knows better.
     package mutating func forget(_ key: SessionKey) {
-        self.expiries[key] = nil
+        self.entries[key] = nil
     }
 
     /// What is to be written; it stays here until that is done.
-    package func batch(limit: Int) -> [(key: SessionKey, expires: SessionRecord.Timestamp)] {
-        self.expiries.prefix(limit).map { ($0.key, $0.value) }
+    package func batch(limit: Int) -> [Touch] {
+        self.entries.prefix(limit).map { ($0.key, $0.value.expires) }
+    }
+
+    /// All that waits now, to be written `size` at a time. What slides on meanwhile is for the next pass: this one ends,
+    /// however many sessions are asked for beside it.
+    package func pass(by size: Int) -> [[Touch]] {
+        let all = self.batch(limit: .max)
+        return stride(from: 0, to: all.count, by: size).map { Array(all[$0..<min($0 + size, all.count)]) }
     }
 
     /// Those that have slid on since stay.
-    package mutating func written(_ batch: [(key: SessionKey, expires: SessionRecord.Timestamp)]) {
-        for (key, expires) in batch where self.expiries[key] == expires {
-            self.expiries[key] = nil
+    package mutating func written(_ batch: [Touch]) {
+        for (key, expires) in batch where self.entries[key]?.expires == expires {
+            self.entries[key] = nil
         }
     }
 }

@@ -5,16 +5,14 @@ import NIOCore
 /// nothing; time comes from outside, in milliseconds.
 ///
 /// A session is due `interval` after it was last written there, so that one that changes all the time costs a write now
-/// and then. What waits holds at most `limit` bytes; a session beyond that is dropped and counted: its next change is due
-/// by itself, and the reaper finds it. Tombstones are always taken.
+/// and then. What waits holds at most `limit` bytes; a session beyond that is dropped and counted: it is due with its next
+/// change, or when a slid expiry finds no row, and the reaper brings an old row up to date. Tombstones are always taken.
 package struct SyncQueue: Sendable {
     private struct Entry: Sendable {
         var row: SessionRow
         var due: SessionRecord.Timestamp
         /// Since when the database has not the newest state.
         var since: SessionRecord.Timestamp
-        /// Whether the row in the database says that there is a newer state.
-        var isMarked: Bool
         /// What the batch under way writes of it.
         var inFlight: WriteIdentity?
     }
@@ -27,8 +25,9 @@ package struct SyncQueue: Sendable {
         static func == (left: Turn, right: Turn) -> Bool { left.due == right.due }
     }
 
-    private let interval: SessionRecord.Timestamp
-    private let limit: Int
+    /// For what comes from now on.
+    package var interval: SessionRecord.Timestamp
+    package var limit: Int
     private var entries: [SessionKey: Entry] = [:]
     /// Every entry that is not in flight once; one that was forgotten is skipped.
     private var turns = Heap<Turn>()
@@ -96,7 +95,7 @@ package struct SyncQueue: Sendable {
             return false
         }
         self.bytes += size
-        self.entries[row.key] = Entry(row: row, due: due, since: now, isMarked: false)
+        self.entries[row.key] = Entry(row: row, due: due, since: now)
         self.turns.insert(Turn(due: due, key: row.key))
         if due > now { self.unmarked.insert(row.key) }
         return true
@@ -118,8 +117,8 @@ package struct SyncQueue: Sendable {
 
     // MARK: Batches
 
-    /// What is to be written now, at most `limit` changes, each of another session. One batch at a time: it ends with
-    /// `batchWritten` or `batchFailed`.
+    /// What is to be written now, at most `limit` changes, each of another session. A batch ends with `batchWritten` or
+    /// `batchFailed`; batches that are under way at once share no save.
     ///
     /// - Parameter isLast: takes also what is not due yet.
     package mutating func nextBatch(
@@ -142,9 +141,7 @@ package struct SyncQueue: Sendable {
         }
         for key in self.unmarked.prefix(limit - changes.count) {
             self.unmarked.remove(key)
-            guard var entry = self.entries[key] else { continue }
-            entry.isMarked = true
-            self.entries[key] = entry
+            guard let entry = self.entries[key] else { continue }
             changes.append(.mark(key, newest: entry.row.record.identity.version))
         }
         return changes
@@ -152,7 +149,7 @@ package struct SyncQueue: Sendable {
 
     /// Applied or refused: the database has that state or a newer one.
     package mutating func batchWritten(_ changes: [RowChange], at now: SessionRecord.Timestamp) {
-        for change in changes {
+        for change in changes where !change.isMark {
             let key = change.key
             guard var entry = self.entries[key], let written = entry.inFlight else { continue }
             guard written != entry.row.record.identity else {
@@ -174,16 +171,19 @@ package struct SyncQueue: Sendable {
         for change in changes {
             let key = change.key
             guard var entry = self.entries[key] else { continue }
-            if entry.inFlight != nil {
-                entry.inFlight = nil
-                self.turns.insert(Turn(due: entry.due, key: key))
-            } else if case .mark = change {
-                entry.isMarked = false
-                self.unmarked.insert(key)
+            if change.isMark {
+                if entry.inFlight == nil { self.unmarked.insert(key) }
+                continue
             }
+            entry.inFlight = nil
+            self.turns.insert(Turn(due: entry.due, key: key))
             self.entries[key] = entry
         }
     }
+}
+
+extension RowChange {
+    fileprivate var isMark: Bool { if case .mark = self { true } else { false } }
 }
 
 extension SessionRow {

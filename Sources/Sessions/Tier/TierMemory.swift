@@ -3,7 +3,7 @@ package import NIOCore
 /// What one gateway remembers of a site's sessions between memcached and the database: what the database has to be told, and
 /// what it has been told that memcached has not. A value: time comes from outside, in milliseconds.
 package struct TierMemory: Sendable {
-    package let configuration: TierConfiguration
+    package private(set) var configuration: TierConfiguration
     package private(set) var queue: SyncQueue
     package var touches = PendingTouches()
     package var counts = TierCounts()
@@ -30,6 +30,16 @@ package struct TierMemory: Sendable {
         self.queue = SyncQueue(interval: configuration.syncInterval.wholeMilliseconds, limit: configuration.queueSize)
         self.limit = UnknownIDLimit(perSecond: configuration.unknownIDs)
         self.identities = WriteIdentities(writer: writer)
+    }
+
+    /// The site was configured anew: what waits and what is known stays.
+    package mutating func reconfigure(_ configuration: TierConfiguration) {
+        if configuration.unknownIDs != self.configuration.unknownIDs {
+            self.limit = UnknownIDLimit(perSecond: configuration.unknownIDs)
+        }
+        self.configuration = configuration
+        self.queue.interval = configuration.syncInterval.wholeMilliseconds
+        self.queue.limit = configuration.queueSize
     }
 
     package mutating func newIdentity(after version: UInt64?, at now: SessionRecord.Timestamp) -> WriteIdentity {
@@ -68,7 +78,7 @@ package struct TierMemory: Sendable {
     /// A session was read in memcached, which slid its expiry there.
     package mutating func seen(_ record: SessionRecord, _ key: SessionKey, at now: SessionRecord.Timestamp) {
         self.counts.avoidedReads += 1
-        self.touches.seen(key, expires: self.configuration.expiry(of: record, seen: now))
+        self.touches.seen(key, expires: self.configuration.expiry(of: record, seen: now), at: now)
     }
 
     /// A state was acknowledged by memcached.
@@ -94,6 +104,37 @@ package struct TierMemory: Sendable {
     }
 
     // MARK: What the database has
+
+    /// Expiries were written.
+    /// - Returns: sessions without a row that were read in memcached: for `foundWithoutRow`.
+    package mutating func touched(
+        _ batch: [PendingTouches.Touch],
+        _ results: [RowChangeResult]
+    ) -> [SessionKey] {
+        self.counts.writes += batch.count
+        self.touches.written(batch)
+        return zip(batch, results).compactMap { touch, result in
+            result == .absent && self.queue.waiting(touch.key) == nil ? touch.key : nil
+        }
+    }
+
+    /// A session that memcached has and the database has no row of: it began without the database, or its first save never
+    /// reached that. It is due.
+    ///
+    /// A session that was destroyed has a row for as long as it could live, and that row is replaced by nothing: where it was
+    /// destroyed meanwhile the save is refused.
+    package mutating func foundWithoutRow(
+        _ record: SessionRecord,
+        _ key: SessionKey,
+        expires: SessionRecord.Timestamp,
+        at now: SessionRecord.Timestamp
+    ) {
+        guard !record.isTombstone, min(expires, record.absoluteDeadline) > now else { return }
+        var row = self.row(record, key, at: now)
+        row.expires = min(expires, record.absoluteDeadline)
+        row.due = min(row.due, row.expires)
+        if !self.queue.saved(row, isDue: true, at: now) { self.counts.overflows += 1 }
+    }
 
     /// What was written before a response.
     package mutating func written(_ change: RowChange) {

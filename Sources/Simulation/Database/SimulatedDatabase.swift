@@ -54,6 +54,7 @@ package struct SimulatedDatabase: Sendable {
             self.bury(new, over: row)
             return .applied
         case .touch(let key, let expires, let due):
+            guard row != nil else { return .absent }
             return self.change(key, if: { !$0.record.isTombstone && $0.expires < expires }) { row in
                 if row.due >= row.expires { row.due = due }
                 row.expires = expires

@@ -58,9 +58,11 @@ package final class DatabaseStore: SessionStorage {
             logger.info(
                 "database",
                 metadata: [
-                    "reads": "\(counts.reads)", "writes": "\(counts.writes)", "failures": "\(counts.failures)",
-                    "avoided_writes": "\(counts.avoidedWrites)", "limited": "\(counts.limited)",
+                    "reads": "\(counts.reads)", "writes": "\(counts.writes)", "avoided_reads": "\(counts.avoidedReads)",
+                    "avoided_writes": "\(counts.avoidedWrites)", "failures": "\(counts.failures)",
+                    "limited": "\(counts.limited)",
                     "waiting": "\(self.pendingTouches)",
+                    "lag_ms": "\(self.touches.withLock { $0.lag(at: self.clock()) })",
                 ].merging(self.reaperFigures.metadata) { $1 }
             )
         }
@@ -68,11 +70,9 @@ package final class DatabaseStore: SessionStorage {
         /// How many sessions' expiries wait.
         package var pendingTouches: Int { self.touches.withLock { $0.count } }
 
-        /// Writes the expiries that wait.
+        /// Writes the expiries that wait; what slides meanwhile is for the next time.
         package func writeTouches() async throws(DatabaseError) {
-            while true {
-                let batch = self.touches.withLock { $0.batch(limit: 1_000) }
-                if batch.isEmpty { return }
+            for batch in self.touches.withLock({ $0.pass(by: 256) }) {
                 _ = try await self.database.apply(batch.map { .touch($0.key, expires: $0.expires, due: $0.expires) })
                 self.counters.add(\.writes)
                 self.touches.withLock { $0.written(batch) }
@@ -112,7 +112,7 @@ package final class DatabaseStore: SessionStorage {
             guard max(row.expires, touches.expiry(of: key) ?? 0) > now, row.record.absoluteDeadline > now else {
                 return false
             }
-            touches.seen(key, expires: expires)
+            touches.seen(key, expires: expires, at: now)
             return true
         }
         guard isLive else { return .none }
@@ -168,6 +168,8 @@ package final class DatabaseStore: SessionStorage {
                 return .saved(StoredSession(row: record, isDegraded: false))
             case .refused(let current):
                 return .discarded(winner: current?.version)
+            case .absent:
+                return .discarded(winner: nil)
             }
         } catch {
             self.failed(error, "a session could not be written")

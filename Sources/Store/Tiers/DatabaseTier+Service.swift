@@ -1,10 +1,13 @@
 import Database
 import Logging
 import Sessions
+import Synchronization
 
 /// What happens behind the responses.
 extension DatabaseTier {
     private static let batchSize = 256
+    /// Sessions without a row that are looked up in memcached at a time.
+    private static let lookups = 16
     /// How often it is looked whether something is due.
     private static let beat: Duration = .milliseconds(250)
     private static let longestPause: Duration = .seconds(5)
@@ -14,40 +17,67 @@ extension DatabaseTier {
     /// Sessions that memcached is told about at a time.
     private static let placesAtOnce = 1_024
 
-    /// Writes what is due, until it is cancelled; then everything that waits, once.
+    /// Writes what is due, until it is cancelled; then everything that waits, once, unless another tier has taken it over.
+    /// What takes long goes on beside the saves: one that is due waits for no more than the batch that is under way.
     /// - Parameter replicas: on the event loop that this runs on.
     package func run(replicas: SessionStore) async {
+        self.withMemory { $0.reconfigure(self.configuration) }
         let store = HybridStore(replicas: replicas, tier: self)
+        await withDiscardingTaskGroup { group in
+            group.addTask { await Self.repeatedly { await self.writeDue(isLast: false) } }
+            group.addTask { await self.slideExpiries(replicas.pool) }
+            group.addTask { await self.tellMemcached(store) }
+            group.addTask { await self.watch(replicas) }
+        }
+        if self.isLast { await self.flush() }
+    }
+
+    /// At every beat, until it is cancelled.
+    /// - Parameter body: false where the database is away: less and less often then.
+    private static func repeatedly(_ body: () async -> Bool) async {
         var pause = Self.beat
-        var nextTouch = ContinuousClock.now + self.touchInterval
-        var nextReport = ContinuousClock.now + .seconds(60)
-        var nextQuestion = ContinuousClock.now
-        while !Task.isCancelled {
+        while true {
             try? await Task.sleep(for: pause)
-            let isWritten = await self.writeDue(isLast: false)
-            // While it is down, less and less often.
-            pause = isWritten ? Self.beat : min(pause * 2, Self.longestPause)
-            if isWritten, ContinuousClock.now >= nextTouch || self.withMemory({ $0.touches.isFull }) {
-                nextTouch = .now + self.touchInterval
-                await self.writeTouches()
-            }
+            if Task.isCancelled { return }
+            pause = await body() ? Self.beat : min(pause * 2, Self.longestPause)
+        }
+    }
+
+    private func slideExpiries(_ source: any ReaperSource) async {
+        var next = ContinuousClock.now + self.touchInterval
+        await Self.repeatedly {
+            guard ContinuousClock.now >= next || self.withMemory({ $0.touches.isFull }) else { return true }
+            guard await self.writeTouches(source) else { return false }
+            next = .now + self.touchInterval
+            return true
+        }
+    }
+
+    private func tellMemcached(_ store: HybridStore) async {
+        var next = ContinuousClock.now
+        await Self.repeatedly {
+            guard store.isReady,
+                ContinuousClock.now >= next || self.withMemory({ $0.isBehind || !$0.unplaced.isEmpty })
+            else { return true }
+            next = .now + Self.askingInterval
+            return await self.catchUp(store)
+        }
+    }
+
+    /// What memcached has forgotten or missed, and the figures.
+    private func watch(_ replicas: SessionStore) async {
+        var nextReport = ContinuousClock.now + .seconds(60)
+        await Self.repeatedly {
             if replicas.pool.mayHaveForgotten {
                 self.withMemory { $0.memcachedHasForgotten(at: StoreClock.now) }
             }
-            if !replicas.isReady {
-                self.withMemory { $0.memcachedWasAway() }
-            } else if isWritten,
-                ContinuousClock.now >= nextQuestion || self.withMemory({ $0.isBehind || !$0.unplaced.isEmpty })
-            {
-                nextQuestion = .now + Self.askingInterval
-                await self.catchUp(store)
-            }
+            if !replicas.isReady { self.withMemory { $0.memcachedWasAway() } }
             if ContinuousClock.now >= nextReport {
                 nextReport = .now + .seconds(60)
                 self.report()
             }
+            return true
         }
-        await self.flush()
     }
 
     /// An eighth of the idle lifetime; not more often than sessions are synced.
@@ -56,11 +86,13 @@ extension DatabaseTier {
     /// Everything that waits.
     package func flush() async {
         _ = await self.writeDue(isLast: true)
-        await self.writeTouches()
+        _ = await self.writeTouches(nil)
     }
 
-    /// The same at the end of the process: a database that is away gets some seconds to come back.
+    /// When no request uses it any more; at the end of the process a database that is away gets some seconds to come back.
     package func flushAtEnd() async {
+        // Else what waits has gone over to the next configuration.
+        guard self.leave() else { return }
         let latest = ContinuousClock.now + Self.lastPatience
         await self.flush()
         while self.depth.waiting > 0, ContinuousClock.now < latest {
@@ -73,7 +105,7 @@ extension DatabaseTier {
 
     /// - Returns: whether the database took it.
     private func writeDue(isLast: Bool) async -> Bool {
-        while true {
+        while isLast || !Task.isCancelled {
             let batch = self.withMemory { $0.nextBatch(limit: Self.batchSize, at: StoreClock.now, isLast: isLast) }
             if batch.isEmpty { return true }
             do throws(DatabaseError) {
@@ -90,32 +122,56 @@ extension DatabaseTier {
                 return false
             }
         }
+        return true
     }
 
+    /// It is tried again and again; why it cannot be done is logged once.
     private func migrate() async {
         do throws(DatabaseError) {
             try await self.database.migrate()
         } catch {
-            self.logger.error("the database's tables cannot be made", metadata: ["error": "\(error)"])
+            let isNew = self.migrationError.withLock { last in
+                defer { last = error }
+                return last != error
+            }
+            if isNew { self.logger.error("the database's tables cannot be made", metadata: ["error": "\(error)"]) }
         }
     }
 
-    private func writeTouches() async {
+    // MARK: Expiries
+
+    /// Those that wait now.
+    /// - Parameter source: where sessions without a row are looked up; nil at the end, when there is no time for that.
+    /// - Returns: whether the database took them.
+    private func writeTouches(_ source: (any ReaperSource)?) async -> Bool {
         let reapAfter = self.configuration.reapAfter.wholeMilliseconds
-        while true {
-            let batch = self.withMemory { $0.touches.batch(limit: 1_000) }
-            if batch.isEmpty { return }
+        for batch in self.withMemory({ $0.touches.pass(by: Self.batchSize) }) {
+            if source != nil, Task.isCancelled { return true }
             let now = StoreClock.now
             do throws(DatabaseError) {
-                _ = try await self.apply(
+                let results = try await self.apply(
                     batch.map { .touch($0.key, expires: $0.expires, due: min($0.expires, now &+ reapAfter)) }
                 )
-                self.withMemory { memory in
-                    memory.counts.writes += batch.count
-                    memory.touches.written(batch)
-                }
+                let rowless = self.withMemory { $0.touched(batch, results) }
+                if let source { await self.look(for: rowless, in: source) }
             } catch {
-                return
+                return false
+            }
+        }
+        return true
+    }
+
+    /// Sessions that memcached has and the database does not: with what memcached has of them they are due.
+    private func look(for rowless: [SessionKey], in source: any ReaperSource) async {
+        for start in stride(from: 0, to: rowless.count, by: Self.lookups) {
+            await withDiscardingTaskGroup { group in
+                for key in rowless[start..<min(start + Self.lookups, rowless.count)] {
+                    group.addTask {
+                        guard case .live(let record, let expires) = await source.finding(key, at: StoreClock.now)
+                        else { return }
+                        self.withMemory { $0.foundWithoutRow(record, key, expires: expires, at: StoreClock.now) }
+                    }
+                }
             }
         }
     }
@@ -123,7 +179,8 @@ extension DatabaseTier {
     // MARK: What memcached has to be told
 
     /// Adopts what the database was told while memcached could not be, here or elsewhere, and tells memcached.
-    private func catchUp(_ store: HybridStore) async {
+    /// - Returns: whether the database could be asked.
+    private func catchUp(_ store: HybridStore) async -> Bool {
         let absences = self.withMemory { $0.catchingUp() }
         var rows: [DueRow] = []
         do throws(DatabaseError) {
@@ -140,7 +197,7 @@ extension DatabaseTier {
                 if more.count < 1_000 { break }
             }
         } catch {
-            return
+            return false
         }
         let keys = self.withMemory { memory in
             for row in rows { memory.adopt(row.key) }
@@ -148,8 +205,9 @@ extension DatabaseTier {
             return Array(memory.unplaced.prefix(Self.placesAtOnce))
         }
         for key in keys {
-            guard !Task.isCancelled, await self.place(key, store) else { return }
+            guard !Task.isCancelled, await self.place(key, store) else { break }
         }
+        return true
     }
 
     /// - Returns: whether it could be done.

@@ -11,18 +11,58 @@ package final class DatabaseTier: Sendable {
     package let reaperFigures = ReaperFigures()
     let logger: Logger
 
-    private let memory: Mutex<TierMemory>
+    private let memory: Memory
+    private let hasLeft = Mutex(false)
     private let isDown = Mutex(false)
+    /// Why the tables could not be made, as it was logged.
+    let migrationError = Mutex<DatabaseError?>(nil)
 
-    package init(database: any SessionDatabase, configuration: TierConfiguration, logger: Logger) {
+    /// What the tiers of one site have in common, one after the other and, around a reload, several at once.
+    package final class Memory: Sendable {
+        fileprivate let value: Mutex<TierMemory>
+        fileprivate let tiers = Mutex(0)
+
+        fileprivate init(_ value: TierMemory) {
+            self.value = Mutex(value)
+        }
+    }
+
+    /// - Parameter predecessor: of a configuration that this one follows: what waits there waits here.
+    package init(
+        database: any SessionDatabase,
+        configuration: TierConfiguration,
+        after predecessor: DatabaseTier? = nil,
+        logger: Logger
+    ) {
         self.database = database
         self.configuration = configuration
         self.logger = logger
-        self.memory = Mutex(TierMemory(configuration: configuration, writer: UInt64.random(in: 1 ... .max)))
+        self.memory =
+            predecessor?.memory
+            ?? Memory(TierMemory(configuration: configuration, writer: UInt64.random(in: 1 ... .max)))
+        self.memory.tiers.withLock { $0 += 1 }
     }
 
     func withMemory<Result: Sendable>(_ body: (inout TierMemory) -> Result) -> Result {
-        self.memory.withLock { body(&$0) }
+        self.memory.value.withLock { body(&$0) }
+    }
+
+    /// Whether nobody else sees to what waits.
+    var isLast: Bool { self.memory.tiers.withLock { $0 == 1 } }
+
+    deinit { _ = self.leave() }
+
+    /// No request uses it any more.
+    /// - Returns: whether nobody else sees to what waits.
+    func leave() -> Bool {
+        let hadLeft = self.hasLeft.withLock { hasLeft in
+            defer { hasLeft = true }
+            return hasLeft
+        }
+        return self.memory.tiers.withLock { tiers in
+            if !hadLeft { tiers -= 1 }
+            return tiers == 0
+        }
     }
 
     func newIdentity(after base: WriteIdentity?) -> WriteIdentity {

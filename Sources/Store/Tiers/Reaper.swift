@@ -8,6 +8,19 @@ package protocol ReaperSource: Sendable {
     func finding(_ key: SessionKey) async -> ReaperFinding
 }
 
+extension ReaperSource {
+    /// With the time at which the session runs out, by the caller's clock.
+    func finding(_ key: SessionKey, at now: SessionRecord.Timestamp) async -> ReapFinding {
+        switch await self.finding(key) {
+        case .live(let record, let seconds):
+            let left = seconds.map { UInt64(max(0, $0)) * 1_000 } ?? UInt64(record.idleSeconds) * 1_000
+            return .live(record, expires: min(now &+ left, record.absoluteDeadline))
+        case .none: return .none
+        case .unavailable: return .unavailable
+        }
+    }
+}
+
 package enum ReaperFinding: Sendable {
     case live(SessionRecord, secondsToLive: Int?)
     case none
@@ -62,11 +75,14 @@ package final class Reaper: Sendable {
 
     /// Passes, with pauses that differ by chance, until it is cancelled.
     package func run() async {
+        // Told once, until a pass succeeds.
+        var told: Set<DatabaseError.Code> = []
         while !Task.isCancelled {
             try? await Task.sleep(for: self.configuration.reapInterval * Double.random(in: 0.75...1.25))
             if Task.isCancelled { return }
             do throws(DatabaseError) {
                 let report = try await self.pass { _, _ in }
+                told = []
                 guard !report.isFollower else { continue }
                 self.figures?.passed(report)
                 guard report.rows > 0 else { continue }
@@ -78,7 +94,11 @@ package final class Reaper: Sendable {
                     ]
                 )
             } catch {
-                self.logger.debug("the reaper could not pass", metadata: ["error": "\(error)"])
+                self.logger.log(
+                    level: told.insert(error.code).inserted ? .warning : .debug,
+                    "the reaper could not pass",
+                    metadata: ["error": "\(error)"]
+                )
             }
         }
     }
@@ -174,13 +194,7 @@ package final class Reaper: Sendable {
                 // A tombstone's fate is not memcached's affair.
                 guard !rows[index].isTombstone else { return ask() }
                 group.addTask {
-                    switch await source.finding(key) {
-                    case .live(let record, let seconds):
-                        let left = seconds.map { UInt64(max(0, $0)) * 1_000 } ?? UInt64(record.idleSeconds) * 1_000
-                        return (index, .live(record, expires: min(now &+ left, record.absoluteDeadline)))
-                    case .none: return (index, .none)
-                    case .unavailable: return (index, .unavailable)
-                    }
+                    (index, await source.finding(key, at: now))
                 }
             }
             for _ in 0..<Self.lookups { ask() }

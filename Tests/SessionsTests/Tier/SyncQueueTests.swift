@@ -147,4 +147,34 @@ struct SyncQueueTests {
         queue.saved(try Self.row(1, version: 10, synced: 1_000), isDue: false, at: 1_000)
         #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_000, isLast: true)) == ["upsert 10"])
     }
+
+    @Test func twoBatchesAtOnceDoNotEndEachOthersSaves() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        queue.saved(try Self.row(1, version: 10, synced: 1_000), isDue: false, at: 1_000)
+        let marks = queue.nextBatch(limit: 10, at: 1_000)
+        let saves = queue.nextBatch(limit: 10, at: 1_120)
+        #expect(Self.versions(marks + saves) == ["mark 10", "upsert 10"])
+        #expect(queue.nextBatch(limit: 10, at: 1_120).isEmpty)
+        queue.batchWritten(marks, at: 1_121)
+        #expect(queue.count == 1)
+        queue.batchFailed(saves)
+        let again = queue.nextBatch(limit: 10, at: 1_122)
+        #expect(Self.versions(again) == ["upsert 10"])
+        // A mark that failed is not made again beside the save.
+        queue.batchFailed(marks)
+        #expect(queue.nextBatch(limit: 10, at: 1_122).isEmpty)
+        queue.batchWritten(again, at: 1_123)
+        #expect(queue.count == 0)
+    }
+
+    @Test func anotherIntervalAndLimitHoldForWhatComesThen() throws {
+        var queue = SyncQueue(interval: 120, limit: 10_000)
+        queue.saved(try Self.row(1, version: 10, synced: 1_000), isDue: false, at: 1_000)
+        queue.interval = 10
+        queue.limit = 1
+        #expect(queue.isDue(lastSynced: 1_000, at: 1_010))
+        #expect(queue.saved(try Self.row(2, version: 10), isDue: true, at: 1_000) == false)
+        #expect(queue.count == 1)
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_120)) == ["upsert 10"])
+    }
 }

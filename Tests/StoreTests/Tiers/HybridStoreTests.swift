@@ -15,6 +15,9 @@ struct HybridStoreTests {
     final class Switched: SessionDatabase {
         let base: any SessionDatabase
         let isDown = Mutex(false)
+        /// How long batches of expiries take, and how many have been written.
+        let touchDelay = Mutex<Duration>(.zero)
+        let touchBatches = Mutex(0)
 
         init(_ base: any SessionDatabase) { self.base = base }
 
@@ -29,6 +32,10 @@ struct HybridStoreTests {
 
         func apply(_ changes: [RowChange], isDurable: Bool) async throws(DatabaseError) -> [RowChangeResult] {
             try self.check()
+            if case .touch? = changes.first {
+                try? await Task.sleep(for: self.touchDelay.withLock { $0 })
+                self.touchBatches.withLock { $0 += 1 }
+            }
             return try await self.base.apply(changes, isDurable: isDurable)
         }
 
@@ -119,11 +126,20 @@ struct HybridStoreTests {
         let configuration: TierConfiguration
 
         /// With an empty queue, as one that was started just now, or another one.
-        func gateway(_ adjust: (inout TierConfiguration) -> Void = { _ in }) -> Gateway {
+        /// - Parameter predecessor: whose configuration was read anew.
+        func gateway(
+            after predecessor: Gateway? = nil,
+            _ adjust: (inout TierConfiguration) -> Void = { _ in }
+        ) -> Gateway {
             var configuration = self.configuration
             adjust(&configuration)
             let logger = Logger(label: "tier") { _ in SwiftLogNoOpLogHandler() }
-            let tier = DatabaseTier(database: self.database, configuration: configuration, logger: logger)
+            let tier = DatabaseTier(
+                database: self.database,
+                configuration: configuration,
+                after: predecessor?.tier,
+                logger: logger
+            )
             return Gateway(
                 fixture: self.fixture,
                 store: HybridStore(replicas: self.fixture.store, tier: tier),
@@ -159,8 +175,11 @@ struct HybridStoreTests {
         }
     }
 
-    static func with(_ body: @escaping @Sendable (Stack) async throws -> Void) async throws {
-        try await StoreFixture.with { fixture in
+    static func with(
+        memcachedArguments: [String]? = nil,
+        _ body: @escaping @Sendable (Stack) async throws -> Void
+    ) async throws {
+        try await StoreFixture.with(memcachedArguments: memcachedArguments) { fixture in
             let directory = try TemporaryDirectory()
             let path = directory.path("sessions.sqlite")
             let database = Switched(try DatabaseConfiguration(location: .sqlite(path: path)).open())
