@@ -13,13 +13,15 @@ package struct DatabaseConfiguration: Sendable {
     }
 
     /// Opens the file; a server is connected to when it is first asked.
+    /// - Parameter makesFile: whether a file that is missing is made.
     /// - Throws: where the file cannot be opened.
-    package func open() throws(DatabaseError) -> any SessionDatabase {
+    package func open(makesFile: Bool = true) throws(DatabaseError) -> any SessionDatabase {
         switch self.location.kind {
         case .sqlite(let path):
             SQLSessionDatabase(
                 engine: try SQLiteEngine(
                     path: path,
+                    isMade: makesFile,
                     synchronous: self.synchronous,
                     readers: self.connections,
                     busyTimeout: self.statementTimeout

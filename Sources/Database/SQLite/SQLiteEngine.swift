@@ -53,9 +53,25 @@ final class SQLiteEngine: DatabaseEngine {
     private let flushesOnDemand: Bool
     private let state = Mutex(State())
 
-    /// Makes the file, and its directory, where they are missing: for this user alone.
-    init(path: String, synchronous: SQLiteSynchronous, readers: Int, busyTimeout: Duration) throws(DatabaseError) {
-        try Self.makeFile(path)
+    /// - Parameter isMade: whether the file and its directory are made where they are missing: for this user alone.
+    init(
+        path: String,
+        isMade: Bool = true,
+        synchronous: SQLiteSynchronous,
+        readers: Int,
+        busyTimeout: Duration
+    ) throws(DatabaseError) {
+        if isMade {
+            try Self.makeFile(path)
+        } else if access(path, F_OK) != 0 {
+            throw DatabaseError(
+                .storage,
+                """
+                \(path): \(String(cString: strerror(errno))); run this as the gateway's user, with its state_directory or \
+                STATE_DIRECTORY
+                """
+            )
+        }
         var configuration = Configuration()
         configuration.maximumReaderCount = readers
         configuration.busyMode = .timeout(busyTimeout / .seconds(1))

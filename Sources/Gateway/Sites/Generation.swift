@@ -16,14 +16,14 @@ final class Generation: Sendable {
     let adoptions: [String: SiteAdoption]
 
     /// Opens the databases, and makes their tables or looks whether they are there.
-    /// - Parameter previous: the one that it takes the place of.
+    /// - Parameter previous: the one that it takes the place of: what waits for its databases goes over.
     /// - Throws: where it cannot be put in force; then nothing of it is left open.
     static func prepare(
         _ configuration: GatewayConfiguration,
         after previous: Generation? = nil,
         logger: Logger
     ) async throws(GatewayError) -> Generation {
-        let databases = SiteDatabases(configuration, logger: logger)
+        let databases = SiteDatabases(configuration, after: previous?.databases, logger: logger)
         do throws(GatewayError) {
             let generation = try Generation(configuration, after: previous, databases, logger: logger)
             try await databases.prepare()

@@ -75,12 +75,28 @@ final class SiteDatabases: Sendable {
     }
 
     private let stateDirectory: String
+    private let makesFiles: Bool
     private let logger: Logger
     private let state = Mutex(State())
+    /// Of the configuration before, by the name of the site.
+    private let predecessors: [String: DatabaseTier]
 
-    init(_ configuration: GatewayConfiguration, logger: Logger) {
+    /// - Parameters:
+    ///   - previous: those of the configuration that this one follows.
+    ///   - makesFiles: whether SQLite's files are made where they are missing.
+    init(
+        _ configuration: GatewayConfiguration,
+        after previous: SiteDatabases? = nil,
+        makesFiles: Bool = true,
+        logger: Logger
+    ) {
         self.stateDirectory = configuration.stateDirectory
+        self.makesFiles = makesFiles
         self.logger = logger
+        self.predecessors =
+            previous?.state.withLock { state in
+                state.tiers.compactMapValues { if case .beside(let tier) = $0 { tier } else { nil } }
+            } ?? [:]
     }
 
     /// - Returns: nil where the site has no database.
@@ -108,9 +124,20 @@ final class SiteDatabases: Sendable {
         let database = try self.database(of: site)
         var siteLogger = self.logger
         siteLogger[.site] = site.storeName
+        // Also into another database: the rows are to go where the sessions are from now on.
+        let predecessor = self.predecessors[site.storeName].flatMap {
+            $0.configuration.keyspace == keyspace ? $0 : nil
+        }
         let tier: SiteTier =
             site.hasServers
-            ? .beside(DatabaseTier(database: database, configuration: configuration, logger: siteLogger))
+            ? .beside(
+                DatabaseTier(
+                    database: database,
+                    configuration: configuration,
+                    after: predecessor,
+                    logger: siteLogger
+                )
+            )
             : .alone(DatabaseStore.Shared(database: database, configuration: configuration))
         self.state.withLock { $0.tiers[site.storeName] = tier }
         return tier
@@ -126,7 +153,7 @@ final class SiteDatabases: Sendable {
             configuration.connectTimeout = site.database.connectTimeout
             configuration.statementTimeout = site.database.statementTimeout
             configuration.synchronous = SQLiteSynchronous(rawValue: site.database.synchronous.rawValue) ?? .normal
-            let database = try configuration.open()
+            let database = try configuration.open(makesFile: self.makesFiles)
             let opened = Opened(
                 database: database,
                 location: location,
@@ -150,7 +177,7 @@ final class SiteDatabases: Sendable {
                     try await opened.database.checkSchema()
                 }
             } catch {
-                // Sessions go on in memcached; a server that comes later is used as it is.
+                // Sessions go on in memcached; a server that comes later is looked at then.
                 guard opened.isAlone || error.code == .schema else {
                     self.logger.warning(
                         "the database does not answer; sessions are in memcached alone",
