@@ -5,7 +5,7 @@ extension SQLiteEngine {
     /// By a lock on a file beside the database's: the kernel takes it back from a dead process.
     func lead(_ name: [UInt8]) async throws(DatabaseError) -> (any LeaderLease)? {
         let path = self.path + ".reaper"
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        let descriptor = SharedFile.open(path, O_RDWR | O_NOFOLLOW, mode: 0o600, ownedAs: self.path)
         guard descriptor >= 0 else {
             throw DatabaseError(.storage, "\(path): \(String(cString: strerror(errno)))")
         }

@@ -27,8 +27,9 @@ package enum DatabaseMaintenance {
         }
     }
 
-    /// One pass of a site's reaper.
+    /// One pass of a site's reaper. Makes no database.
     /// - Parameter progress: rows so far, of how many.
+    /// - Throws: also where there is no file, or its tables are not this program's.
     package static func reap(
         _ configuration: GatewayConfiguration,
         site name: String,
@@ -38,9 +39,10 @@ package enum DatabaseMaintenance {
         guard let site = configuration.sites.first(where: { $0.name == name }) else {
             throw GatewayError("there is no site \(name)")
         }
-        let databases = SiteDatabases(configuration, logger: logger)
+        let databases = SiteDatabases(configuration, makesFiles: false, logger: logger)
         guard let tier = try databases.tier(of: site) else { throw GatewayError("site \(name) has no database") }
         do {
+            try await tier.database.checkSchema()
             let report: ReaperReport
             if site.hasServers {
                 report = try await StoreMaintenance.withPool(of: site, logger: logger) { pool in

@@ -1,3 +1,4 @@
+import Database
 import Glibc
 import Sessions
 import Synchronization
@@ -6,10 +7,11 @@ import Synchronization
 package final class SessionLog: Sendable {
     private let descriptor: Int32
 
-    /// Appends to a file; a new one can be read by this user and the group.
+    /// Appends to a file, which only this user and group can read; made by root it belongs to whom its directory does.
     /// - Returns: nil where it cannot be opened; `errno` says why.
     package init?(path: String) {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+        let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        let descriptor = SharedFile.open(path, O_WRONLY | O_APPEND, mode: 0o640, ownedAs: directory)
         guard descriptor >= 0 else { return nil }
         self.descriptor = descriptor
     }

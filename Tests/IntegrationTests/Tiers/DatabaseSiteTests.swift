@@ -17,7 +17,7 @@ struct DatabaseSiteTests {
     }
 
     /// The program beside the gateway, with the gateway's file.
-    private static func run(_ arguments: [String], _ gateway: GatewayProcess) async throws -> (Int32?, String) {
+    static func run(_ arguments: [String], _ gateway: GatewayProcess) async throws -> (Int32?, String) {
         let output = try TemporaryDirectory()
         let process = try ServerProcess(
             Executable.built("session-gateway"),
@@ -42,6 +42,8 @@ struct DatabaseSiteTests {
         #expect(try await stack.gateway.stop() == .status(0))
         let refused = try await Self.run(["run"], stack.gateway)
         #expect(refused.0 == 1 && refused.1.contains("run 'session-gateway database migrate'"), "\(refused)")
+        let unmade = try await Self.run(["reap"], stack.gateway)
+        #expect(unmade.0 == 1 && unmade.1.contains("run 'session-gateway database migrate'"), "\(unmade)")
         let made = try await Self.run(["database", "migrate"], stack.gateway)
         #expect(made.0 == 0 && made.1.contains("version 0 to 1"), "\(made)")
         let again = try await Self.run(["database", "migrate"], stack.gateway)
@@ -56,6 +58,8 @@ struct DatabaseSiteTests {
         try await server.execute("UPDATE session_gateway_schema SET version = 99", in: "sessions")
         let newer = try await Self.run(["database", "migrate"], stack.gateway)
         #expect(newer.0 == 1 && newer.1.contains("newer than the version 1 that this program knows"), "\(newer)")
+        let reaped = try await Self.run(["reap"], stack.gateway)
+        #expect(reaped.0 == 1 && reaped.1.contains("use the newer session-gateway"), "\(reaped)")
         let start = try await Self.run(["run"], stack.gateway)
         #expect(start.0 == 1 && start.1.contains("use the newer session-gateway"), "\(start)")
         try await server.kill()
