@@ -33,12 +33,12 @@ final class TestDatabase: Sendable {
     let keyspace: SessionKeyspace
     /// Has its file, or holds nothing.
     let directory: TemporaryDirectory
-    private let other: @Sendable (String) async throws -> Void
+    private let other: @Sendable (String) async throws -> String
 
     private init(
         _ configuration: DatabaseConfiguration,
         _ directory: TemporaryDirectory,
-        execute: @escaping @Sendable (String) async throws -> Void
+        execute: @escaping @Sendable (String) async throws -> String
     ) throws {
         self.configuration = configuration
         self.database = try configuration.open()
@@ -66,7 +66,10 @@ final class TestDatabase: Sendable {
                     [path, sql],
                     output: directory.path("sqlite3.log")
                 )
-                guard try await process.waitForEnd() == .status(0) else { throw TestingError(process.output) }
+                guard try await process.waitForEnd(within: .seconds(60)) == .status(0) else {
+                    throw TestingError(process.output)
+                }
+                return process.output
             }
         case .postgreSQL, .mariaDB:
             let running: any DatabaseServerProcess
@@ -89,7 +92,9 @@ final class TestDatabase: Sendable {
     }
 
     /// By somebody else, who is not this program.
-    func execute(_ sql: String) async throws { try await self.other(sql) }
+    /// - Returns: what the database's own client prints.
+    @discardableResult
+    func execute(_ sql: String) async throws -> String { try await self.other(sql) }
 
     func freshKey() throws -> SessionKey {
         var random = SystemRandom()

@@ -1,0 +1,44 @@
+import Foundation
+import GatewayTesting
+import NIOCore
+import Sessions
+import Testing
+
+@testable import Store
+
+/// Memcacheds that are too small for their sessions.
+extension HybridStoreTests {
+    private static let isLong = ProcessInfo.processInfo.environment["SESSION_GATEWAY_LONG"] == "1"
+
+    @Test(.timeLimit(.minutes(isLong ? 30 : 3)))
+    func whatAFullMemcachedEvictsIsReadFromTheDatabase() async throws {
+        try await Self.with(memcachedArguments: ["-m", "4"]) { stack in
+            let gateway = stack.gateway()
+            let service = Task(executorPreference: stack.fixture.executor) {
+                await gateway.tier.run(replicas: stack.fixture.store)
+            }
+            // Three times four megabytes have room for less than four hundred of them, twice each.
+            let filling = String(repeating: ".", count: 16_000)
+            var keys: [SessionKey] = []
+            for number in 0..<(Self.isLong ? 12_000 : 600) {
+                let key = await stack.key()
+                #expect(await gateway.create(key, "\(number)\(filling)").isSaved)
+                keys.append(key)
+            }
+            var evictions = 0
+            for server in stack.fixture.servers { evictions += Int(try server.statistics()["evictions"] ?? "") ?? 0 }
+            #expect(evictions > keys.count / 4)
+            for round in 0..<2 {
+                for (number, key) in keys.enumerated() {
+                    // What is put back evicts others.
+                    let text = try await gateway.text(key)
+                    try #require(text == "\(number)\(filling)", "session \(number) in round \(round)")
+                }
+            }
+            #expect(gateway.tier.counts.restored > keys.count / 4)
+            #expect(gateway.tier.counts.reverted == 0)
+            service.cancel()
+            await service.value
+        }
+    }
+}
