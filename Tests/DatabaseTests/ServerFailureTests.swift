@@ -152,6 +152,35 @@ struct SQLiteStorageTests {
         #expect(check.output == "ok\n\(written.count)\n")
     }
 
+    /// With `normal` SQLite itself flushes no commit: what is durable is flushed by the gateway, which shows where its log
+    /// cannot be.
+    @Test(arguments: SQLiteSynchronous.allCases)
+    func whatIsDurableIsFlushed(_ synchronous: SQLiteSynchronous) async throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("sessions.sqlite")
+        let engine = try SQLiteEngine(path: path, synchronous: synchronous, readers: 1, busyTimeout: .seconds(5))
+        let inForce = try await engine.write(isDurable: false) { connection throws(DatabaseError) in
+            try connection.run("CREATE TABLE rows (number INTEGER)")
+            return try connection.query("SELECT synchronous FROM pragma_synchronous", [])
+        }
+        #expect(inForce == [[.integer(synchronous == .off ? 0 : synchronous == .normal ? 1 : 2)]])
+        // SQLite goes on with the file that it has open.
+        try FileManager.default.removeItem(atPath: path + "-wal")
+        func insert(isDurable: Bool) async throws -> Int {
+            try await engine.write(isDurable: isDurable) { connection throws(DatabaseError) in
+                try connection.execute("INSERT INTO rows VALUES (1)", [])
+            }
+        }
+        #expect(try await insert(isDurable: false) == 1)
+        if synchronous == .normal {
+            let error = await #expect(throws: DatabaseError.self) { try await insert(isDurable: true) }
+            #expect(error?.code == .lost && error?.mayHaveHappened == true)
+        } else {
+            #expect(try await insert(isDurable: true) == 1)
+        }
+        await engine.close()
+    }
+
     @Test func aDirectoryThatCannotBeMadeIsNamed() throws {
         let directory = try TemporaryDirectory()
         try directory.write("file", "")

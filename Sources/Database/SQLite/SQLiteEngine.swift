@@ -76,16 +76,18 @@ final class SQLiteEngine: DatabaseEngine {
         configuration.maximumReaderCount = readers
         configuration.busyMode = .timeout(busyTimeout / .seconds(1))
         configuration.label = "session-gateway"
-        configuration.prepareDatabase { database in
-            try database.execute(sql: "PRAGMA synchronous = \(synchronous.rawValue)")
-        }
         self.path = path
         self.readers = readers
         self.flushesOnDemand = synchronous == .normal
         let prepared = configuration
         self.pool = try DatabaseError.translating {
             do {
-                return try DatabasePool(path: path, configuration: prepared)
+                let pool = try DatabasePool(path: path, configuration: prepared)
+                // Afterwards: GRDB has its own idea of what goes with WAL.
+                try pool.writeWithoutTransaction {
+                    try $0.execute(sql: "PRAGMA synchronous = \(synchronous.rawValue)")
+                }
+                return pool
             } catch let error as GRDB.DatabaseError {
                 throw DatabaseError(.storage, "\(path) cannot be opened: \(error.message ?? "\(error.resultCode)")")
             }

@@ -1,4 +1,5 @@
 import Database
+import Foundation
 import GatewayTesting
 import Logging
 import NIOCore
@@ -68,13 +69,18 @@ struct DatabaseStoreTests {
             )
         }
 
-        func save(_ session: StoredSession, _ key: SessionKey, _ text: String) async -> SessionWriteOutcome {
+        func save(
+            _ session: StoredSession,
+            _ key: SessionKey,
+            _ text: String,
+            isDurable: Bool = true
+        ) async -> SessionWriteOutcome {
             await self.store.save(
                 session,
                 key: key,
                 payload: ByteBuffer(string: text),
                 cookieIssued: nil,
-                isDurable: true
+                isDurable: isDurable
             )
         }
 
@@ -88,6 +94,25 @@ struct DatabaseStoreTests {
 
         func text(_ key: SessionKey) async throws -> String? {
             try await self.session(key).map { String(buffer: $0.payload) }
+        }
+    }
+
+    @Test func aSignOutIsAcknowledgedWhenTheDiskHasIt() async throws {
+        try await Fixture.with { fixture in
+            let key = fixture.freshKey()
+            #expect(await fixture.create(key, "one").isSaved)
+            let session = try #require(try await fixture.session(key))
+            // What is committed cannot be flushed any more.
+            try FileManager.default.removeItem(atPath: fixture.directory.path("sessions.sqlite-wal"))
+            guard case .saved(let saved) = await fixture.save(session, key, "two", isDurable: false) else {
+                Issue.record("an ordinary save waits for no disk")
+                return
+            }
+            guard case .unknown = await fixture.save(saved, key, "three") else {
+                Issue.record("a durable save is acknowledged")
+                return
+            }
+            #expect(await fixture.store.destroy(key) == .unknown)
         }
     }
 
