@@ -2,7 +2,10 @@
 /// nobody waits for it. A value: time and chance come from outside.
 package struct ReconnectBackoff: Sendable {
     package static let shortest: Duration = .milliseconds(100)
-    package static let longest: Duration = .seconds(5)
+    /// What waits is to be in the database soon after it is back.
+    package static let longest: Duration = .seconds(1)
+    /// For how long the one who tries keeps the others from it, if he does not report back.
+    private static let permission: Duration = .seconds(5)
 
     private var failures = 0
     private var notBefore: ContinuousClock.Instant?
@@ -22,7 +25,7 @@ package struct ReconnectBackoff: Sendable {
         guard let notBefore else { return true }
         guard now >= notBefore else { return false }
         // Who is told yes reports back; the others go on waiting meanwhile.
-        self.notBefore = now + Self.longest
+        self.notBefore = now + Self.permission
         return true
     }
 
