@@ -235,7 +235,7 @@ package final class MemcachedServer: @unchecked Sendable {
     }
 
     private static func complete(_ failed: Deque<MemcachedConnectionHandler.Failed>) {
-        for failed in failed { failed.waiter(.failure(failed.error), nil) }
+        for failed in failed { failed.waiter.complete(.failure(failed.error), nil) }
     }
 
     private func log(_ failure: ServerHealth.Failure, _ error: MemcachedError) {

@@ -89,6 +89,7 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
     }
 
     /// - Parameter proposal: its ancestors begin with the base.
+    @inline(__always)
     func save(_ base: LoadedRecord, proposal: SessionRecord, key: SessionKey) async -> SessionWriteOutcome {
         await self.write(.save(base: base, proposal: proposal), key: key)
     }
@@ -127,12 +128,15 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
         }
     }
 
+    @inline(__always)
     private func write(_ goal: ReplicaOperation.Goal, key: SessionKey) async -> SessionWriteOutcome {
-        guard self.mayReach(key) else {
+        let place = self.pool.place(of: key)
+        // Where none of its servers is up, nothing is sent.
+        guard self.pool.mayReach(place) else {
             self.counters.notAvailable()
             return .unavailable
         }
-        switch await self.pool.perform(goal, key: key, timeout: self.configuration.loadTimeout) {
+        switch await self.pool.perform(goal, key: key, at: place, timeout: self.configuration.loadTimeout) {
         case .chosen(let loaded):
             self.counters.saveAcknowledged()
             return .saved(StoredSession(loaded: loaded, isDegraded: false))
@@ -170,10 +174,8 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
 
     // MARK: Connections
 
-    /// Whether any server of the session is up, as far as one can tell at once. Where none is, nothing is sent.
-    func mayReach(_ key: SessionKey) -> Bool {
-        self.pool.placement.replicas(of: key).servers.contains { self.pool.servers[$0].isAvailable }
-    }
+    /// Whether any server of the session is up, as far as one can tell at once.
+    func mayReach(_ key: SessionKey) -> Bool { self.pool.mayReach(self.pool.place(of: key)) }
 
     package var eventLoop: any EventLoop { self.pool.eventLoop }
     package func start() { self.pool.start() }

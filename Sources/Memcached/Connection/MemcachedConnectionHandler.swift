@@ -7,9 +7,14 @@ final class MemcachedConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
     typealias Completion = (Result<MemcachedReply, MemcachedError>, ConnectionNumber?) -> Void
-    typealias Failed = MemcachedPipeline<Completion>.Failed
+    typealias Failed = MemcachedPipeline<Waiter>.Failed
     /// Called once, at the moment when the connection is given up; the owner completes the commands that failed.
     typealias Ended = (MemcachedConnectionHandler, MemcachedError, Deque<Failed>) -> Void
+
+    /// A closure by itself, as the argument of a generic type, would be wrapped in another one for every command.
+    struct Waiter {
+        let complete: Completion
+    }
 
     /// A body up to this length is copied behind its line: cheaper than an entry of its own in a writev.
     private static let longestCopiedBody = 4_096
@@ -20,7 +25,7 @@ final class MemcachedConnectionHandler: ChannelInboundHandler {
     private let unixTime: () -> Int
     private let ended: Ended
 
-    private var pipeline: MemcachedPipeline<Completion>
+    private var pipeline: MemcachedPipeline<Waiter>
     private let decoder: NIOSingleStepByteToMessageProcessor<MemcachedReplyDecoder>
     private var context: ChannelHandlerContext?
     private var outbound = ByteBuffer()
@@ -60,7 +65,7 @@ final class MemcachedConnectionHandler: ChannelInboundHandler {
         let deadline = context.eventLoop.now + self.operationTimeout
         let value = command.value
         let action = self.pipeline.commandSubmitted(
-            completion,
+            Waiter(complete: completion),
             expecting: command.expectation,
             bytes: value?.length ?? 0,
             deadline: deadline
@@ -149,11 +154,11 @@ final class MemcachedConnectionHandler: ChannelInboundHandler {
 
     private func replyReceived(_ reply: MemcachedWireReply) {
         switch self.pipeline.replyReceived(reply) {
-        case .complete(let completion, let answer):
-            completion(.success(answer), self.number)
-        case .completeAndClose(let completion, let answer, let rest):
+        case .complete(let waiter, let answer):
+            waiter.complete(.success(answer), self.number)
+        case .completeAndClose(let waiter, let answer, let rest):
             self.end(MemcachedError(.outOfStep, "the server refused the line of a write"), rest)
-            completion(.success(answer), self.number)
+            waiter.complete(.success(answer), self.number)
         case .close(let error, let failed):
             self.end(error, failed)
         case .ignore:
@@ -211,7 +216,7 @@ final class MemcachedConnectionHandler: ChannelInboundHandler {
 }
 
 extension MemcachedCommand {
-    fileprivate var expectation: MemcachedPipeline<MemcachedConnectionHandler.Completion>.Expectation {
+    fileprivate var expectation: MemcachedPipeline<MemcachedConnectionHandler.Waiter>.Expectation {
         switch self {
         case .get: .value
         case .fetch: .foreignValue

@@ -19,7 +19,7 @@ struct Observations: Sendable {
     private(set) var slots: [Slot]
 
     init(count: Int) {
-        self.slots = Array(repeating: .silent, count: count)
+        self.slots = Array(filledWith: .silent, count: count)
     }
 
     mutating func note(_ answer: ReplicaAnswer, at position: Int) {
@@ -101,7 +101,8 @@ struct Observations: Sendable {
 
     private func positions(where isIncluded: (Slot) -> Bool) -> Positions {
         var result: Positions = []
-        for (position, slot) in self.slots.enumerated() where isIncluded(slot) {
+        // By index: an iterator would copy every slot.
+        for position in self.slots.indices where isIncluded(self.slots[position]) {
             result.insert(position)
         }
         return result
@@ -161,9 +162,9 @@ struct Observations: Sendable {
 
     /// By position, the tokens of the holders that promised nothing above this record.
     func tokens(for record: SessionRecord) -> [ReplicaToken?] {
-        self.slots.enumerated().map { position, slot in
+        self.slots.indices.map { position in
             guard
-                record.holders.contains(position), case .copy(let seen) = slot,
+                record.holders.contains(position), let seen = self.copy(at: position),
                 seen.copy.accepted == record.accepted, !seen.copy.isPromisedElsewhere
             else { return nil }
             return seen.token

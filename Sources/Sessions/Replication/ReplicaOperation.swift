@@ -87,7 +87,7 @@ package struct ReplicaOperation: Sendable {
         self.goal = goal
         self.set = set
         self.observations = Observations(count: set.count)
-        self.stored = Array(repeating: nil, count: set.count)
+        self.stored = Array(filledWith: nil, count: set.count)
     }
 
     // MARK: What happened

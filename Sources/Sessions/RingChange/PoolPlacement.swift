@@ -27,7 +27,7 @@ package struct PoolPlacement: Sendable {
 
         func replicas(of key: SessionKey) -> (set: ReplicaLayout, servers: [Int]) {
             let size = ReplicaLayout(redundancy: self.redundancy, servers: self.serverCount, placement: 0)
-            let indexes = self.ring.replicaSet(for: key.bytes, count: size.count)
+            let indexes = key.bytes.withUnsafeBytes { self.ring.replicaSet(for: $0, count: size.count) }
             var placement = UInt32(truncatingIfNeeded: size.redundancy)
             var drained: Positions = []
             for (position, index) in indexes.enumerated() {

@@ -274,10 +274,23 @@ package final class ReplicaPool: @unchecked Sendable {
         return WriteIdentity(version: self.lastVersion, writer: self.writer)
     }
 
+    /// The servers of a key by position, as their numbers, and what they are to it.
+    typealias Place = (set: ReplicaLayout, servers: [Int])
+
+    func place(of key: SessionKey) -> Place { self.placement.replicas(of: key) }
+
+    /// Whether any server of the place is up, as far as one can tell at once.
+    func mayReach(_ place: Place) -> Bool {
+        place.servers.contains { self.servers[$0].isAvailable }
+    }
+
     /// Runs one operation to its end, at most `timeout`. Call and result on the event loop.
+    ///
+    /// - Parameter place: the key's, where it has been looked up just now.
     func perform(
         _ goal: ReplicaOperation.Goal,
         key: SessionKey,
+        at place: Place? = nil,
         timeout: Duration,
         completion: @escaping (ReplicaOutcome) -> Void
     ) {
@@ -286,9 +299,10 @@ package final class ReplicaPool: @unchecked Sendable {
             completion(.unavailable(best: nil))
             return
         }
-        let (set, servers) = self.placement.replicas(of: key)
+        let (set, servers) = place ?? self.place(of: key)
         let run = ReplicaRun(
-            ReplicaOperation(goal, on: set),
+            goal,
+            on: set,
             pool: self,
             key: key,
             memcachedKey: memcachedKey,
@@ -298,11 +312,17 @@ package final class ReplicaPool: @unchecked Sendable {
         run.start(timeout: timeout)
     }
 
-    /// For a request.
-    func perform(_ goal: ReplicaOperation.Goal, key: SessionKey, timeout: Duration) async -> ReplicaOutcome {
+    /// For a request. Inline, as every asynchronous call costs a look at where its caller shall go on.
+    @inline(__always)
+    func perform(
+        _ goal: ReplicaOperation.Goal,
+        key: SessionKey,
+        at place: Place? = nil,
+        timeout: Duration
+    ) async -> ReplicaOutcome {
         self.requestOperations &+= 1
         return await withUnsafeContinuation { continuation in
-            self.perform(goal, key: key, timeout: timeout) { continuation.resume(returning: $0) }
+            self.perform(goal, key: key, at: place, timeout: timeout) { continuation.resume(returning: $0) }
         }
     }
 
@@ -320,23 +340,5 @@ package final class ReplicaPool: @unchecked Sendable {
                 tombstonesUntil: self.configuration.tombstonesUntil
             )
         )
-    }
-
-}
-
-/// SplitMix64: numbers that need to differ, not to be secret.
-struct FastRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        self.state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = self.state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -21,8 +21,8 @@ final class ReplicaRun {
     private var timeout = TimeAmount.zero
     /// Whether the deadline was put off.
     private var isInGrace = false
-    /// What is still to be done: an answer may come while an earlier step is being executed.
-    private var steps = Deque<ReplicaStep>()
+    /// What came to be done while earlier steps were being executed: an answer may come at once.
+    private var laterSteps = Deque<ReplicaStep>()
     private var isExecuting = false
     /// The copies of a healthy session are the same bytes: one is decoded, the others are compared with it.
     private var lastDecoded: (value: ByteBuffer, copy: ReplicaCopy)?
@@ -30,14 +30,15 @@ final class ReplicaRun {
     private var lastEncoded: (promised: Ballot, accepted: Ballot, value: MemcachedValue)?
 
     init(
-        _ operation: ReplicaOperation,
+        _ goal: ReplicaOperation.Goal,
+        on set: ReplicaLayout,
         pool: ReplicaPool,
         key: SessionKey,
         memcachedKey: MemcachedKey,
         servers: [ReplicaServer],
         completion: @escaping (ReplicaOutcome) -> Void
     ) {
-        self.operation = operation
+        self.operation = ReplicaOperation(goal, on: set)
         self.pool = pool
         self.key = key
         self.memcachedKey = memcachedKey
@@ -79,25 +80,28 @@ final class ReplicaRun {
     }
 
     private func execute(_ steps: [ReplicaStep]) {
-        self.steps.append(contentsOf: steps)
-        guard !self.isExecuting else { return }
+        guard !self.isExecuting else {
+            self.laterSteps.append(contentsOf: steps)
+            return
+        }
         self.isExecuting = true
         defer { self.isExecuting = false }
-        while let step = self.steps.popFirst() {
-            switch step {
-            case .send(let command, let position, let call):
-                self.send(command, to: position, call: call)
-            case .backOff(let pause):
-                self.pool.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(
-                    in: .nanoseconds(pause.nanoseconds)
-                ) {
-                    self.advance { $0.backOffElapsed(&$1) }
-                }
-            case .finish(let outcome):
-                let completion = self.completion
-                self.completion = nil
-                completion?(outcome)
+        for step in steps { self.execute(step) }
+        while let step = self.laterSteps.popFirst() { self.execute(step) }
+    }
+
+    private func execute(_ step: ReplicaStep) {
+        switch step {
+        case .send(let command, let position, let call):
+            self.send(command, to: position, call: call)
+        case .backOff(let pause):
+            self.pool.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: .nanoseconds(pause.nanoseconds)) {
+                self.advance { $0.backOffElapsed(&$1) }
             }
+        case .finish(let outcome):
+            let completion = self.completion
+            self.completion = nil
+            completion?(outcome)
         }
     }
 

@@ -40,7 +40,7 @@ import Testing
                     guard let self else { return }
                     #expect(self.ending == nil)
                     self.ending = error
-                    for failed in failed { failed.waiter(.failure(failed.error), nil) }
+                    for failed in failed { failed.waiter.complete(.failure(failed.error), nil) }
                 }
             )
             self.channel.connect(to: try SocketAddress(unixDomainSocketPath: "/x"), promise: nil)
