@@ -61,6 +61,25 @@ package struct Parameters: Sendable {
         value.withUTF8 { self.append(name, UnsafeRawBufferPointer($0)) }
     }
 
+    /// Adds a pair whose value the body writes, all of its bytes.
+    package mutating func append(_ name: String, length: Int, _ write: (UnsafeMutableRawBufferPointer) -> Void) {
+        var name = name
+        let start = self.storage.writerIndex
+        let nameLength = name.withUTF8 { name in
+            self.storage.writeWithUnsafeMutableBytes(minimumWritableBytes: name.count + length) { target in
+                target.copyMemory(from: UnsafeRawBufferPointer(name))
+                write(UnsafeMutableRawBufferPointer(rebasing: target[name.count..<name.count + length]))
+                return name.count + length
+            } - length
+        }
+        self.entries.append(Entry(start: start, nameLength: nameLength, valueLength: length))
+    }
+
+    /// Makes room for so many more bytes of names and values.
+    package mutating func reserveCapacity(_ byteCount: Int) {
+        self.storage.reserveCapacity(minimumWritableBytes: byteCount)
+    }
+
     /// Adds a pair whose value is the readable bytes of a buffer.
     package mutating func append(_ name: String, _ value: ByteBuffer) {
         value.withUnsafeReadableBytes { self.append(name, $0) }

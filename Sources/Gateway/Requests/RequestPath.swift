@@ -230,7 +230,10 @@ struct RequestPath: Sendable {
 
 extension Parameters {
     mutating func append(_ offer: BackendContract.Offer) {
-        BackendContract.forEachParameter(of: offer) { self.append($0, $1) }
+        self.reserveCapacity(offer.estimatedLength)
+        BackendContract.forEachParameter(of: offer) { name, value in
+            self.append(name, length: value.length, value.write)
+        }
     }
 
     private static let pathNames = ["SCRIPT_NAME", "PATH_INFO", "DOCUMENT_URI", "SCRIPT_FILENAME"]

@@ -44,6 +44,9 @@ package enum BackendContract {
             self.latePath = latePath
             self.isTurn = isTurn
         }
+
+        /// Bytes of all names and values, roughly.
+        package var estimatedLength: Int { Base64.encodedLength(self.data.readableBytes) * 33 / 32 + 384 }
     }
 
     /// Characters of base64 in one parameter at most: a FastCGI record and a string of a CGI's environment hold it with
@@ -55,51 +58,62 @@ package enum BackendContract {
     package static func isReserved(_ name: UnsafeRawBufferPointer) -> Bool {
         // Called for every parameter of every request: nearly all are told apart by two bytes.
         guard name.count >= 10, name[0] == UInt8(ascii: "H") || name[0] == UInt8(ascii: "S") else { return false }
-        if name[0] == UInt8(ascii: "H") { return name.elementsEqual("HTTP_PROXY".utf8) }
+        if name[0] == UInt8(ascii: "H") { return name.count == 10 && name.elementsEqual("HTTP_PROXY".utf8) }
         guard name[1] == UInt8(ascii: "E"), name[2] == UInt8(ascii: "S"), name.starts(with: "SESSION_".utf8) else {
             return false
         }
         let rest = name.dropFirst(8)
-        return Self.names.contains { rest.elementsEqual($0.utf8) } || rest.starts(with: "DATA_".utf8)
+        return Self.names.contains { rest.count == $0.utf8.count && rest.elementsEqual($0.utf8) }
+            || rest.starts(with: "DATA_".utf8)
     }
 
     private static let names = ["ID", "STATE", "DATA", "NEXT_ID", "TOKEN", "LATE", "VERSION", "TURN"]
 
-    /// Calls the body for every parameter of the offer. The values are views of one buffer that is made for the call.
-    package static func forEachParameter(
-        of offer: Offer,
-        _ body: (_ name: String, _ value: ByteBufferView) throws -> Void
-    ) rethrows {
-        let dataLength = Base64.encodedLength(offer.data.readableBytes)
-        var scratch = ByteBuffer()
-        scratch.reserveCapacity(dataLength + 320)
+    /// The value of a parameter, to be written where it shall stand: a session is not copied on its way there.
+    package enum Value {
+        case text(String)
+        case token(RequestToken)
+        /// Bytes to be written in base64, valid during the call only.
+        case base64(UnsafeRawBufferPointer)
 
-        func pass(_ name: String, _ write: (inout ByteBuffer) -> Void) throws {
-            scratch.clear()
-            write(&scratch)
-            try body(name, scratch.readableBytesView)
+        package var length: Int {
+            switch self {
+            case .text(let text): text.utf8.count
+            case .token: RequestToken.textLength
+            case .base64(let bytes): Base64.encodedLength(bytes.count)
+            }
         }
 
-        try pass("SESSION_STATE") { $0.writeString(offer.state.rawValue) }
-        if let id = offer.id { try pass("SESSION_ID") { $0.writeString(id.text) } }
-        if let id = offer.nextID { try pass("SESSION_NEXT_ID") { $0.writeString(id.text) } }
-        if let token = offer.token { try pass("SESSION_TOKEN") { token.write(to: &$0) } }
-        if let version = offer.version { try pass("SESSION_VERSION") { $0.writeString(String(version)) } }
-        if let path = offer.latePath { try pass("SESSION_LATE") { $0.writeString(path) } }
-        if offer.isTurn { try pass("SESSION_TURN") { $0.writeString("1") } }
-
-        guard dataLength > 0 else { return }
-        scratch.clear()
-        Base64.encode(offer.data, into: &scratch)
-        guard dataLength > Self.partLength else {
-            return try body("SESSION_DATA", scratch.readableBytesView)
+        /// - Parameter target: of `length` bytes.
+        package func write(to target: UnsafeMutableRawBufferPointer) {
+            switch self {
+            case .text(var text): text.withUTF8 { target.copyMemory(from: UnsafeRawBufferPointer($0)) }
+            case .token(let token): token.write(to: target)
+            case .base64(let bytes): Base64.encode(bytes, to: target)
+            }
         }
-        var encoded = scratch.readableBytesView[...]
-        let count = (dataLength + Self.partLength - 1) / Self.partLength
-        try body("SESSION_DATA_PARTS", ByteBuffer(string: String(count)).readableBytesView)
-        for part in 1...count {
-            try body("SESSION_DATA_\(part)", encoded.prefix(Self.partLength))
-            encoded = encoded.dropFirst(Self.partLength)
+    }
+
+    /// Calls the body for every parameter of the offer.
+    package static func forEachParameter(of offer: Offer, _ body: (_ name: String, _ value: Value) -> Void) {
+        body("SESSION_STATE", .text(offer.state.rawValue))
+        if let id = offer.id { body("SESSION_ID", .text(id.text)) }
+        if let id = offer.nextID { body("SESSION_NEXT_ID", .text(id.text)) }
+        if let token = offer.token { body("SESSION_TOKEN", .token(token)) }
+        if let version = offer.version { body("SESSION_VERSION", .text(String(version))) }
+        if let path = offer.latePath { body("SESSION_LATE", .text(path)) }
+        if offer.isTurn { body("SESSION_TURN", .text("1")) }
+        offer.data.withUnsafeReadableBytes { data in
+            guard data.count > 0 else { return }
+            // Whole groups of base64, so that the parts' texts joined are the text of the whole.
+            let partSize = Self.partLength / 4 * 3
+            guard data.count > partSize else { return body("SESSION_DATA", .base64(data)) }
+            let count = (data.count + partSize - 1) / partSize
+            body("SESSION_DATA_PARTS", .text(String(count)))
+            for part in 1...count {
+                let bytes = data[(part - 1) * partSize..<min(part * partSize, data.count)]
+                body("SESSION_DATA_\(part)", .base64(UnsafeRawBufferPointer(rebasing: bytes)))
+            }
         }
     }
 }

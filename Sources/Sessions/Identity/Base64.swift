@@ -24,28 +24,33 @@ package enum Base64 {
         let length = Self.encodedLength(source.count)
         guard length > 0 else { return }
         target.writeWithUnsafeMutableBytes(minimumWritableBytes: length) { output in
-            Self.pairs.withUnsafeBufferPointer { pairs in
-                let whole = source.count / 3 * 3
-                var read = 0
-                var written = 0
-                while read < whole {
-                    let triple = Int(source[read]) << 16 | Int(source[read + 1]) << 8 | Int(source[read + 2])
-                    output.storeBytes(of: pairs[triple >> 12], toByteOffset: written, as: UInt16.self)
-                    output.storeBytes(of: pairs[triple & 0xfff], toByteOffset: written + 2, as: UInt16.self)
-                    read += 3
-                    written += 4
-                }
-                let rest = source.count - whole
-                if rest > 0 {
-                    let second = rest == 2 ? Int(source[read + 1]) : 0
-                    let triple = Int(source[read]) << 16 | second << 8
-                    output.storeBytes(of: pairs[triple >> 12], toByteOffset: written, as: UInt16.self)
-                    output.storeBytes(of: pairs[triple & 0xfff], toByteOffset: written + 2, as: UInt16.self)
-                    output[written + 3] = Self.padding
-                    if rest == 1 { output[written + 2] = Self.padding }
-                }
-            }
+            Self.encode(source, to: output)
             return length
+        }
+    }
+
+    /// - Parameter output: of at least `encodedLength` bytes.
+    package static func encode(_ source: UnsafeRawBufferPointer, to output: UnsafeMutableRawBufferPointer) {
+        Self.pairs.withUnsafeBufferPointer { pairs in
+            let whole = source.count / 3 * 3
+            var read = 0
+            var written = 0
+            while read < whole {
+                let triple = Int(source[read]) << 16 | Int(source[read + 1]) << 8 | Int(source[read + 2])
+                output.storeBytes(of: pairs[triple >> 12], toByteOffset: written, as: UInt16.self)
+                output.storeBytes(of: pairs[triple & 0xfff], toByteOffset: written + 2, as: UInt16.self)
+                read += 3
+                written += 4
+            }
+            let rest = source.count - whole
+            if rest > 0 {
+                let second = rest == 2 ? Int(source[read + 1]) : 0
+                let triple = Int(source[read]) << 16 | second << 8
+                output.storeBytes(of: pairs[triple >> 12], toByteOffset: written, as: UInt16.self)
+                output.storeBytes(of: pairs[triple & 0xfff], toByteOffset: written + 2, as: UInt16.self)
+                output[written + 3] = Self.padding
+                if rest == 1 { output[written + 2] = Self.padding }
+            }
         }
     }
 

@@ -1,5 +1,3 @@
-package import NIOCore
-
 /// What proves that an answer about the session comes from the backend of this very request: 128 random bits, behind
 /// a byte that names the event loop which waits for the answer.
 ///
@@ -45,12 +43,10 @@ package struct RequestToken: Sendable {
         }
     }
 
-    /// Appends the text.
-    package func write(to buffer: inout ByteBuffer) {
-        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.textLength) { bytes in
-            self.write(into: UnsafeMutableBufferPointer(rebasing: bytes.bindMemory(to: UInt8.self)[..<Self.textLength]))
-            return Self.textLength
-        }
+    /// Writes the text.
+    /// - Parameter target: of at least `textLength` bytes.
+    package func write(to target: UnsafeMutableRawBufferPointer) {
+        self.write(into: UnsafeMutableBufferPointer(rebasing: target.bindMemory(to: UInt8.self)[..<Self.textLength]))
     }
 
     private func write(into text: UnsafeMutableBufferPointer<UInt8>) {

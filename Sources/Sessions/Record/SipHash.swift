@@ -17,19 +17,21 @@ struct SipHash: Sendable {
         // A copy stays in registers.
         var state = self.state
         let shift = UInt64(self.count & 7) * 8
+        // Of whole words: no other bytes are read below.
+        let end = bytes.count & ~7
         var index = 0
         if shift == 0 {
-            while index + 8 <= bytes.count {
+            while index < end {
                 state.compress(Self.word(bytes, at: index))
-                index += 8
+                index &+= 8
             }
         } else {
             var tail = self.tail
-            while index + 8 <= bytes.count {
+            while index < end {
                 let word = Self.word(bytes, at: index)
-                state.compress(tail | word << shift)
-                tail = word >> (64 - shift)
-                index += 8
+                state.compress(tail | word &<< shift)
+                tail = word &>> (64 &- shift)
+                index &+= 8
             }
             self.tail = tail
         }

@@ -7,7 +7,9 @@ struct BackendContractTests {
     private func parameters(_ offer: BackendContract.Offer) -> [String: String] {
         var parameters: [String: String] = [:]
         BackendContract.forEachParameter(of: offer) { name, value in
-            #expect(parameters.updateValue(String(decoding: value, as: UTF8.self), forKey: name) == nil)
+            var text = [UInt8](repeating: 0, count: value.length)
+            text.withUnsafeMutableBytes(value.write)
+            #expect(parameters.updateValue(String(decoding: text, as: UTF8.self), forKey: name) == nil)
         }
         return parameters
     }
