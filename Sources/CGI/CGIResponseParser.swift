@@ -9,6 +9,9 @@ package import NIOCore
 ///
 /// Holds at most the two limits of `CGIResponseLimits` plus one piece. After an error it must not be used again.
 package struct CGIResponseParser: Sendable {
+    /// With those that are added on the way.
+    private static let usualFieldCount = 12
+
     private let limits: CGIResponseLimits
     /// What has come and is not parsed yet: the beginning of a line.
     private var pending = ByteBuffer()
@@ -144,6 +147,7 @@ package struct CGIResponseParser: Sendable {
             break
         }
         guard self.fields.count < self.limits.maximumFieldCount else { throw .tooManyFields }
+        if self.fields.isEmpty { self.fields.reserveCapacity(Self.usualFieldCount) }
         self.fields.append(
             CGIResponseHead.Field(name: String(decoding: name, as: UTF8.self), value: ByteBuffer(value))
         )

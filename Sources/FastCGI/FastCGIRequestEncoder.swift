@@ -91,6 +91,7 @@ package enum FastCGIRequestEncoder {
             self.target = target
         }
 
+        /// - Parameter value: directly behind the name in memory.
         /// - Returns: false, with nothing written, for a pair that does not fit one record.
         mutating func write(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
             let length =
@@ -103,8 +104,8 @@ package enum FastCGIRequestEncoder {
             }
             self.writeLength(name.count)
             self.writeLength(value.count)
-            self.copy(name)
-            self.copy(value)
+            // They lie one behind the other.
+            self.copy(UnsafeRawBufferPointer(start: name.baseAddress, count: name.count + value.count))
             return true
         }
 

@@ -76,14 +76,16 @@ package final class IncomingRequest: Sendable {
         try await self.send(nil, to: .output, flushes: true)
     }
 
+    @inline(__always)
     private func send(
         _ bytes: ByteBuffer?,
         to stream: OutputQueue.Stream,
         flushes: Bool
     ) async throws(ResponderError) {
-        var step = await self.connection.call { [serial] in
-            $0.write(bytes, to: stream, flushes: flushes, serial)
-        }
+        var step =
+            self.connection.isHere
+            ? self.connection.write(bytes, to: stream, flushes: flushes, self.serial)
+            : await self.connection.call { [serial] in $0.write(bytes, to: stream, flushes: flushes, serial) }
         while true {
             switch step {
             case .done: return
@@ -102,7 +104,10 @@ package final class IncomingRequest: Sendable {
     /// for `drainTimeout`; the connection is closed when that is not enough. Not stopped by cancellation: the wait
     /// for a slow peer is bounded by `writeTimeout`.
     package func finish() async {
-        guard await !self.connection.call({ [serial] in $0.finish(serial) }) else { return }
+        let hasLeft =
+            self.connection.isHere
+            ? self.connection.finish(self.serial) : await self.connection.call { [serial] in $0.finish(serial) }
+        guard !hasLeft else { return }
         // The waiter returns early only where the request has ended.
         await self.connection.wait(as: .end, self.serial)
     }

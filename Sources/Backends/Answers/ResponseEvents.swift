@@ -38,6 +38,7 @@ struct ResponseEvents: ~Copyable, Sendable {
         guard !batch.isEmpty else { return false }
         let (consumer, first, pauses) = self.state.withLock { state in
             guard state.failure == nil else { return (nil as Consumer?, nil as BackendEvent?, false) }
+            state.events.reserveCapacity(state.events.count + batch.count)
             for event in batch {
                 state.events.append(event)
                 state.byteCount += Self.cost(event)
@@ -79,6 +80,7 @@ struct ResponseEvents: ~Copyable, Sendable {
 
     private typealias Consumer = UnsafeContinuation<Result<BackendEvent, BackendError>, Never>
 
+    @inline(__always)
     private func wait() async -> Result<BackendEvent, BackendError> {
         await withTaskCancellationHandler {
             await withUnsafeContinuation { (consumer: Consumer) in

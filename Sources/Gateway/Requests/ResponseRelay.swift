@@ -69,8 +69,7 @@ struct ResponseRelay {
     // MARK: Head
 
     /// - Returns: whether the backend's response goes on; otherwise another one has been sent.
-    private mutating func passOn(_ original: CGIResponseHead) async throws -> Bool {
-        var head = original
+    private mutating func passOn(_ head: consuming CGIResponseHead) async throws -> Bool {
         var outcome = SessionOutcome.bypassed
         if let visit {
             var answer: (change: SessionChange, isAnnounced: Bool, isOpenEnded: Bool)

@@ -54,9 +54,12 @@ final class Connection: ChannelDuplexHandler, @unchecked Sendable {
             .whenFailure { _ in self.tell { $0.channelClosed() } }
     }
 
-    /// Calls the body on the event loop, at once where this is it.
+    /// Whether the caller is on the event loop and may do at once what `call` would do.
+    var isHere: Bool { self.eventLoop.inEventLoop }
+
+    /// Calls the body on the event loop.
     func call<Result: Sendable>(_ body: @escaping @Sendable (Connection) -> Result) async -> Result {
-        if self.eventLoop.inEventLoop { return body(self) }
+        if self.isHere { return body(self) }
         return await withUnsafeContinuation { continuation in
             self.eventLoop.execute { continuation.resume(returning: body(self)) }
         }
