@@ -96,7 +96,7 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             """
             Ids that nobody knows, of which one client address may have so many looked up in a second, in the database or \
             in the store of `adopt`; further ones get 503. Twice as many at once; an address that asked for none lately \
-            may have 512 ids looked up at once, and what is unknown of them counts.
+            may have five times as many looked up at once, and what is unknown of them counts.
             """
         ),
         .init(

@@ -4,15 +4,14 @@ package import NIOCore
 /// outside, in milliseconds.
 ///
 /// Each look is admitted first and settled when it is known whose the id is: what is under way counts as unknown until then.
-/// Where a client has asked for no unknown id lately, `maximumUnderWay` looks may be under way instead: after a restart of
+/// Where a client has asked for no unknown id lately, five times `perSecond` may be under way instead: after a restart of
 /// memcached all ids behind one address are looked up at once, and all are known. If they are not, the client has spent in
-/// advance what it gets later.
+/// advance what it gets within the next seconds.
 ///
 /// Remembers at most `maximumAddresses`. When there are more, those with nothing under way are forgotten, and the newcomers
 /// share what one address has for the rest of the second: somebody with very many addresses is limited too.
 package struct UnknownIDLimit: Sendable {
     package static let maximumAddresses = 8_192
-    package static let maximumUnderWay = 512
 
     private struct Bucket: Sendable {
         /// Below zero where more was spent than there was.
@@ -43,8 +42,8 @@ package struct UnknownIDLimit: Sendable {
     package mutating func admit(_ client: ByteBufferView?, at now: UInt64) -> Look? {
         let look = Look(address: client.flatMap { self.remembered(Array($0), at: now) })
         return self.withBucket(of: look, at: now) { bucket, capacity in
-            let isUnsuspected = bucket.tokens == capacity && bucket.underWay < Self.maximumUnderWay
-            guard isUnsuspected || bucket.tokens - Double(bucket.underWay) >= 1 else { return nil }
+            let left = (bucket.tokens == capacity ? capacity * 2.5 : bucket.tokens) - Double(bucket.underWay)
+            guard left >= 1 else { return nil }
             bucket.underWay += 1
             return look
         }
