@@ -248,30 +248,11 @@ extension Generation {
             group.addTask { await reaper.run() }
             switch tier {
             case .alone(let shared):
-                group.addTask {
-                    var nextReport = ContinuousClock.now + .seconds(60)
-                    while !Task.isCancelled {
-                        try? await Task.sleep(for: shared.configuration.touchInterval)
-                        await shared.writeTouches(logger: site.logger)
-                        guard ContinuousClock.now >= nextReport else { continue }
-                        nextReport = .now + .seconds(60)
-                        shared.report(site.logger)
-                    }
-                }
+                group.addTask { await shared.run(logger: site.logger) }
             case .beside(let tier):
                 guard let store else { continue }
                 group.addTask { await tier.run(replicas: store) }
             }
-        }
-    }
-}
-
-extension DatabaseStore.Shared {
-    fileprivate func writeTouches(logger: Logger) async {
-        do throws(DatabaseError) {
-            try await self.writeTouches()
-        } catch {
-            logger.warning("expiries could not be written; they wait", metadata: .of([.error: "\(error)"]))
         }
     }
 }

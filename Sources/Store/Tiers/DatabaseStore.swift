@@ -67,6 +67,26 @@ package final class DatabaseStore: SessionStorage {
             )
         }
 
+        /// Writes the expiries, and the figures into the log, until it is cancelled.
+        package func run(logger: Logger, reportInterval: Duration = .seconds(60)) async {
+            var nextReport = ContinuousClock.now + reportInterval
+            while !Task.isCancelled {
+                try? await Task.sleep(for: min(self.configuration.touchInterval, reportInterval))
+                await self.writeTouches(logger: logger)
+                guard ContinuousClock.now >= nextReport else { continue }
+                nextReport = .now + reportInterval
+                self.report(logger)
+            }
+        }
+
+        package func writeTouches(logger: Logger) async {
+            do throws(DatabaseError) {
+                try await self.writeTouches()
+            } catch {
+                logger.warning("expiries could not be written; they wait", metadata: ["error": "\(error)"])
+            }
+        }
+
         /// How many sessions' expiries wait.
         package var pendingTouches: Int { self.touches.withLock { $0.count } }
 

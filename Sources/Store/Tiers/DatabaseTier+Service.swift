@@ -10,7 +10,7 @@ extension DatabaseTier {
     private static let lookups = 16
     /// How often it is looked whether something is due.
     private static let beat: Duration = .milliseconds(250)
-    private static let longestPause: Duration = .seconds(5)
+    private static let longestPause: Duration = .milliseconds(500)
     private static let lastPatience: Duration = .seconds(6)
     /// How often the database is asked what other gateways have told it that memcached does not know.
     package static let askingInterval: Duration = .seconds(5)
@@ -66,14 +66,14 @@ extension DatabaseTier {
 
     /// What memcached has forgotten or missed, and the figures.
     private func watch(_ replicas: SessionStore) async {
-        var nextReport = ContinuousClock.now + .seconds(60)
+        var nextReport = ContinuousClock.now + self.reportInterval
         await Self.repeatedly {
             if replicas.pool.mayHaveForgotten {
                 self.withMemory { $0.memcachedHasForgotten(at: StoreClock.now) }
             }
             if !replicas.isReady { self.withMemory { $0.memcachedWasAway() } }
             if ContinuousClock.now >= nextReport {
-                nextReport = .now + .seconds(60)
+                nextReport = .now + self.reportInterval
                 self.report()
             }
             return true
@@ -229,7 +229,7 @@ extension DatabaseTier {
             case .finish(let isDone):
                 return isDone
             }
-            step = self.withMemory { operation.answered(answer, &$0, at: StoreClock.now) }
+            step = self.withMemory { operation.answered(answer, &$0) }
         }
     }
 }

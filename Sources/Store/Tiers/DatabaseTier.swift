@@ -10,6 +10,8 @@ package final class DatabaseTier: Sendable {
     package let configuration: TierConfiguration
     package let reaperFigures = ReaperFigures()
     let logger: Logger
+    /// How often the figures go into the log.
+    let reportInterval: Duration
 
     private let memory: Memory
     private let hasLeft = Mutex(false)
@@ -32,8 +34,10 @@ package final class DatabaseTier: Sendable {
         database: any SessionDatabase,
         configuration: TierConfiguration,
         after predecessor: DatabaseTier? = nil,
-        logger: Logger
+        logger: Logger,
+        reportInterval: Duration = .seconds(60)
     ) {
+        self.reportInterval = reportInterval
         self.database = database
         self.configuration = configuration
         self.logger = logger

@@ -129,16 +129,18 @@ struct HybridStoreTests {
         /// - Parameter predecessor: whose configuration was read anew.
         func gateway(
             after predecessor: Gateway? = nil,
+            logger: Logger = Logger(label: "tier") { _ in SwiftLogNoOpLogHandler() },
+            reportInterval: Duration = .seconds(60),
             _ adjust: (inout TierConfiguration) -> Void = { _ in }
         ) -> Gateway {
             var configuration = self.configuration
             adjust(&configuration)
-            let logger = Logger(label: "tier") { _ in SwiftLogNoOpLogHandler() }
             let tier = DatabaseTier(
                 database: self.database,
                 configuration: configuration,
                 after: predecessor?.tier,
-                logger: logger
+                logger: logger,
+                reportInterval: reportInterval
             )
             return Gateway(
                 fixture: self.fixture,
