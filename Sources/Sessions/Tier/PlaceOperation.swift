@@ -31,8 +31,7 @@ package struct PlaceOperation: Sendable {
 
     package mutating func answered(
         _ answer: Answer,
-        _ memory: inout TierMemory,
-        at now: SessionRecord.Timestamp
+        _ memory: inout TierMemory
     ) -> Step {
         switch answer {
         case .row(let row?):
@@ -44,11 +43,11 @@ package struct PlaceOperation: Sendable {
             memory.placed(self.key)
             return .finish(isDone: true)
         case .destroyed(true):
-            return self.placed(&memory, due: self.row?.record.absoluteDeadline ?? now)
+            return self.placed(&memory, due: self.row?.record.absoluteDeadline ?? SessionRow.dueAtOnce)
         case .loaded(.live(let session)) where !session.isDegraded:
-            return self.placed(&memory, due: now)
+            return self.placed(&memory, due: SessionRow.dueAtOnce)
         case .loaded(.none):
-            return self.placed(&memory, due: now)
+            return self.placed(&memory, due: SessionRow.dueAtOnce)
         case .changed:
             return .finish(isDone: true)
         case .destroyed(false), .loaded, .failed:

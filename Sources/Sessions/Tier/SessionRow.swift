@@ -38,6 +38,8 @@ package struct SessionRow: Sendable, Equatable {
     /// Due from the beginning of time, so that these rows are found by what the reaper finds its own by: a session that was
     /// destroyed or saved while memcached could not be told.
     package static let unplaced: SessionRecord.Timestamp = 0
+    /// Due now, by whatever clock the reaper goes.
+    package static let dueAtOnce: SessionRecord.Timestamp = 1
 
     /// Whether it is a session at this time: not destroyed, not expired.
     package func isLive(at now: SessionRecord.Timestamp) -> Bool {

@@ -14,6 +14,9 @@ package struct TierMemory: Sendable {
     /// could not be told, here or at another gateway. Each is compared with its row before anybody reads it. At most
     /// `maximumUnplaced`; what the database has beyond that is adopted when these are done.
     package private(set) var unplaced: Set<SessionKey> = []
+    /// Rows of destroyed sessions that memcached has heard of. At most `maximumUnplaced`; memcached is told once more of
+    /// those beyond.
+    private var heard: [RowChange] = []
     /// Memcached could not be asked for a while: what others have told the database meanwhile is not known here yet, so every
     /// session is compared with its row.
     package private(set) var isBehind = false
@@ -100,7 +103,16 @@ package struct TierMemory: Sendable {
     /// The database could not be told that a session is destroyed.
     package mutating func buriedInMemcached(_ row: SessionRow, at now: SessionRecord.Timestamp) {
         self.touches.forget(row.key)
+        var row = row
+        row.due = row.record.absoluteDeadline
         self.queue.saved(row, isDue: true, at: now)
+    }
+
+    /// Memcached has heard that a session is destroyed, of which the row is to tell nobody any more.
+    package mutating func buried(_ row: SessionRow) {
+        self.placed(row.key)
+        guard self.heard.count < Self.maximumUnplaced else { return }
+        self.heard.append(.postpone(row.key, row.record.identity, due: row.record.absoluteDeadline))
     }
 
     // MARK: What the database has
@@ -149,7 +161,9 @@ package struct TierMemory: Sendable {
     }
 
     package mutating func nextBatch(limit: Int, at now: SessionRecord.Timestamp, isLast: Bool) -> [RowChange] {
-        self.queue.nextBatch(limit: limit, at: now, isLast: isLast)
+        let heard = self.heard.prefix(limit / 2)
+        self.heard.removeFirst(heard.count)
+        return heard + self.queue.nextBatch(limit: limit - heard.count, at: now, isLast: isLast)
     }
 
     /// - Returns: what is to be written next: a row of another line is for the reaper, which asks memcached what is true.
@@ -164,7 +178,7 @@ package struct TierMemory: Sendable {
             guard case .upsert(let row, _) = change, case .refused(let current?) = result,
                 current.version < row.record.identity.version
             else { return nil }
-            return .postpone(change.key, current, due: now)
+            return .postpone(change.key, current, due: SessionRow.dueAtOnce)
         }
     }
 

@@ -21,8 +21,12 @@ extension TierOperation {
             return self.live(session, &memory, moment)
         case (.placing(let row), _):
             return self.served(row, &memory)
-        case (.burying, .buried(let isInMemcached, _)):
-            if isInMemcached { memory.placed(self.key) }
+        case (.burying(let row), .buried(let isInMemcached, let isInDatabase)):
+            if isInDatabase { memory.written(.tombstone(row)) }
+            if isInMemcached { memory.buried(row) }
+            return self.endLoad(isInMemcached || isInDatabase ? .none : .unavailable)
+        case (.leavingWord(let row), .changed):
+            memory.written(.tombstone(row))
             return self.endLoad(.none)
         case (.searching(let isAlone), .row(let row)):
             return self.found(row, isAlone: isAlone, &memory, moment)
@@ -83,8 +87,7 @@ extension TierOperation {
         if row.record.isTombstone {
             // Memcached hears of it before anybody does, so that no other gateway shows the session again.
             memory.adopt(self.key)
-            self.state = .burying(row)
-            return .bury(row)
+            return self.bury(row)
         }
         guard row.record.identity.version > session.version, row.isLive(at: moment.now) else {
             if !session.isDegraded { memory.compared(self.key) }
@@ -221,12 +224,24 @@ extension TierOperation {
         _ memory: inout TierMemory,
         _ moment: Moment
     ) -> Step {
-        if row.record.isTombstone { return self.endLoad(.none) }
+        if row.record.isTombstone { return isAlone ? self.leaveWord(row, &memory) : self.endLoad(.none) }
         // Its expiry may have slid since, where nobody can be asked.
         guard row.isLive(at: moment.now) else { return self.endLoad(isAlone ? .unavailable : .none) }
         if isAlone { return self.served(row, hasGoneBack: hasGoneBack, &memory) }
         self.state = .restoring(row, hasGoneBack: hasGoneBack)
         return .restore(row.record)
+    }
+
+    /// The session is destroyed, and memcached may have it still: that it is gone is said only when every gateway will hear
+    /// of it.
+    private mutating func leaveWord(_ row: SessionRow, _ memory: inout TierMemory) -> Step {
+        guard row.due != SessionRow.unplaced, memory.queue.waiting(self.key)?.record.isTombstone != true else {
+            return self.endLoad(.none)
+        }
+        var word = row
+        word.due = SessionRow.unplaced
+        self.state = .leavingWord(word)
+        return self.write(.tombstone(word), isDurable: true)
     }
 
     private mutating func restored(
@@ -252,7 +267,7 @@ extension TierOperation {
             if memory.configuration.servesDegraded { return self.served(row, hasGoneBack: hasGoneBack, &memory) }
             guard hasGoneBack else { return self.endLoad(.unavailable) }
             // It is still to be said.
-            self.state = .leavingWord
+            self.state = .markingLoss
             return self.write(.mark(self.key, newest: row.record.identity.version &+ 1))
         }
     }

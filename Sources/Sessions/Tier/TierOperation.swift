@@ -75,12 +75,14 @@ package struct TierOperation: Sendable {
         case confirming(StoredSession)
         case writingAlone(SessionRecord)
         case burying(SessionRow)
-        case leavingWord
+        /// The row is to tell every gateway that the session is destroyed.
+        case leavingWord(SessionRow)
+        case markingLoss
         case finished
     }
 
     let key: SessionKey
-    let goal: Goal
+    package let goal: Goal
     var state = State.idle
     /// Of the search for a row that somebody else keeps changing.
     var searches = 0
@@ -108,9 +110,7 @@ package struct TierOperation: Sendable {
         case .create(let proposal, let isDurable):
             return self.startCreate(proposal, isDurable: isDurable, &memory, moment)
         case .destroy:
-            let row = memory.tombstone(self.key, at: moment.now)
-            self.state = .burying(row)
-            return .bury(row)
+            return self.bury(memory.tombstone(self.key, at: moment.now))
         }
     }
 
@@ -165,6 +165,14 @@ package struct TierOperation: Sendable {
 
     // MARK: Destroying
 
+    /// Until memcached has heard of it the row tells every gateway.
+    mutating func bury(_ row: SessionRow) -> Step {
+        var word = row
+        word.due = SessionRow.unplaced
+        self.state = .burying(word)
+        return .bury(word)
+    }
+
     /// In both. Either is enough for an answer, and the other one gets it as soon as it can be asked; with neither there
     /// is none.
     private mutating func destroyAnswered(_ answer: Answer, _ memory: inout TierMemory, _ moment: Moment) -> Step {
@@ -173,22 +181,17 @@ package struct TierOperation: Sendable {
             if isInDatabase { memory.written(.tombstone(row)) } else { memory.counts.failures += 1 }
             switch (isInMemcached, isInDatabase) {
             case (true, true):
+                memory.buried(row)
                 return self.endDestroy(.destroyed)
             case (true, false):
                 memory.buriedInMemcached(row, at: moment.now)
                 return self.endDestroy(.destroyed)
             case (false, true):
-                // Every gateway is to hear of it, also when this one is no more.
-                var word = row
-                word.due = SessionRow.unplaced
-                self.state = .leavingWord
-                return self.write(.tombstone(word), isDurable: true)
+                // Every gateway hears of it, also when this one is no more.
+                return self.endDestroy(.destroyed)
             case (false, false):
                 return self.endDestroy(.unknown)
             }
-        case (.leavingWord, .changed):
-            if let change { memory.written(change) }
-            return self.endDestroy(.destroyed)
         default:
             return self.endDestroy(.unknown)
         }

@@ -73,7 +73,7 @@ struct TierOperationTests {
         case .restore(let record): "restore \(String(buffer: record.payload))"
         case .saveReplicas(_, let proposal): "save \(proposal.identity.version)"
         case .createReplicas(let record): "create \(record.identity.version)"
-        case .bury: "bury"
+        case .bury(let row): "bury, due \(row.due)"
         case .loadRow: "row"
         case .write(.insert(let row), _): "insert \(row.record.identity.version), due \(row.due)"
         case .write(.compareAndSave(let row, let base), _): "\(base.version) becomes \(row.record.identity.version)"
@@ -144,8 +144,13 @@ struct TierOperationTests {
         let session = self.session(10)
         let buried = TierOperation.Answer.buried(inMemcached: true, inDatabase: true)
         let ended = self.play(.load(client: nil), [.loaded(.live(session)), .row(self.tombstone), buried])
-        #expect(ended == ["load", "row", "bury", "none"])
+        #expect(ended == ["load", "row", "bury, due 0", "none"])
         #expect(self.memory.unplaced.isEmpty)
+        // Where memcached does not take it, every gateway is to hear of it before a visitor does.
+        let untold = TierOperation.Answer.buried(inMemcached: false, inDatabase: true)
+        let told = self.play(.load(client: nil), [.loaded(.live(session)), .row(self.tombstone), untold])
+        #expect(told == ["load", "row", "bury, due 0", "none"])
+        #expect(self.memory.unplaced == [self.key])
         let row = self.row(20, after: [10])
         let placed = TierOperation.Answer.written(.saved(self.session(20, after: [10])))
         let steps = self.play(.load(client: nil), [.loaded(.live(session)), .row(row), placed])
@@ -170,6 +175,20 @@ struct TierOperationTests {
         let failed = TierOperation.Answer.failed(mayHaveHappened: false)
         #expect(self.play(.load(client: nil), [.loaded(.none), failed]) == ["load", "row", "none"])
         #expect(self.play(.load(client: nil), [.loaded(.unavailable), failed]) == ["load", "row", "unavailable"])
+    }
+
+    @Test mutating func whatOnlyTheDatabaseSaysIsGoneEveryGatewayHears() {
+        let steps = self.play(.load(client: nil), [.loaded(.unavailable), .row(self.tombstone), .changed(.applied)])
+        #expect(steps == ["load", "row", "tombstone, due 0", "none"])
+        let failed = TierOperation.Answer.failed(mayHaveHappened: true)
+        let untold = self.play(.load(client: nil), [.loaded(.unavailable), .row(self.tombstone), failed])
+        #expect(untold.last == "unavailable")
+        var word = self.tombstone
+        word.due = SessionRow.unplaced
+        #expect(self.play(.load(client: nil), [.loaded(.unavailable), .row(word)]) == ["load", "row", "none"])
+        // Memcached has heard of this one.
+        self.memory.buriedInMemcached(self.tombstone, at: 1_000_000)
+        #expect(self.play(.load(client: nil), [.loaded(.unavailable), .row(self.tombstone)]).last == "none")
     }
 
     @Test mutating func unknownIDsAreLimited() {
@@ -243,14 +262,20 @@ struct TierOperationTests {
     // MARK: Destroying
 
     @Test mutating func aSignOutThatMemcachedDoesNotHearIsLeftForEveryGateway() {
-        let steps = self.play(.destroy, [.buried(inMemcached: false, inDatabase: true), .changed(.applied)])
-        #expect(steps == ["bury", "tombstone, due 0", "destroyed"])
-        let failed = TierOperation.Answer.failed(mayHaveHappened: true)
-        #expect(self.play(.destroy, [.buried(inMemcached: false, inDatabase: true), failed]).last == "unknown")
-        #expect(self.play(.destroy, [.buried(inMemcached: false, inDatabase: false)]) == ["bury", "unknown"])
-        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: true)]) == ["bury", "destroyed"])
+        #expect(self.play(.destroy, [.buried(inMemcached: false, inDatabase: true)]) == ["bury, due 0", "destroyed"])
+        #expect(self.memory.unplaced == [self.key])
+        #expect(self.play(.destroy, [.buried(inMemcached: false, inDatabase: false)]) == ["bury, due 0", "unknown"])
+        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: true)]) == ["bury, due 0", "destroyed"])
+        // The row has nothing to tell any more.
+        #expect(self.memory.unplaced.isEmpty)
+        let batch = self.memory.nextBatch(limit: 10, at: 1_000_000, isLast: false)
+        guard case .postpone(self.key, _, let due)? = batch.first, batch.count == 1 else {
+            Issue.record("\(batch.count) changes")
+            return
+        }
+        #expect(due > 1_000_000)
         #expect(self.memory.queue.count == 0)
-        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: false)]) == ["bury", "destroyed"])
+        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: false)]) == ["bury, due 0", "destroyed"])
         #expect(self.memory.queue.waiting(self.key)?.record.isTombstone == true)
     }
 
@@ -262,17 +287,17 @@ struct TierOperationTests {
         self.memory.adopt(self.key)
         var operation = PlaceOperation(key: self.key)
         guard case .loadRow = operation.start(),
-            case .destroyInMemcached = operation.answered(.row(word), &self.memory, at: 5)
+            case .destroyInMemcached = operation.answered(.row(word), &self.memory)
         else {
             Issue.record("another step")
             return
         }
-        guard case .finish(isDone: false) = operation.answered(.destroyed(false), &self.memory, at: 5) else {
+        guard case .finish(isDone: false) = operation.answered(.destroyed(false), &self.memory) else {
             Issue.record("it counts as done")
             return
         }
         #expect(self.memory.unplaced == [self.key])
-        guard case .write(.postpone(_, _, let due)) = operation.answered(.destroyed(true), &self.memory, at: 5) else {
+        guard case .write(.postpone(_, _, let due)) = operation.answered(.destroyed(true), &self.memory) else {
             Issue.record("the row is not told")
             return
         }
@@ -288,7 +313,7 @@ struct TierOperationTests {
             Issue.record("\(more.count) changes")
             return
         }
-        #expect(identity == rival && due == 7_000)
+        #expect(identity == rival && due == SessionRow.dueAtOnce)
         #expect(self.memory.batchWritten(changes, [.applied], at: 7_000).isEmpty)
     }
 }
