@@ -174,7 +174,8 @@ struct SessionStatements {
     /// The assignments of a save, up to `WHERE`.
     private static let assignments = """
         version = ?, writer = ?, created = ?, written = ?, cookie_issued = ?, idle_seconds = ?, deadline = ?, \
-        expires = ?, due = ?, synced = ?, saves = saves + ?, ancestors = ?, payload = ?
+        expires = CASE WHEN expires > ? THEN expires ELSE ? END, due = ?, synced = ?, saves = saves + ?, ancestors = ?, \
+        payload = ?
         """
 
     private static func assignedValues(_ row: SessionRow) -> [SQLValue] {
@@ -182,8 +183,10 @@ struct SessionStatements {
         return self.values(record.identity) + [
             SQLValue(clamping: record.created), SQLValue(clamping: record.written),
             SQLValue(clamping: record.cookieIssued), .integer(Int64(record.idleSeconds)),
-            SQLValue(clamping: record.absoluteDeadline), SQLValue(clamping: row.expires), SQLValue(clamping: row.due),
-            SQLValue(clamping: row.synced), SQLValue(clamping: row.saves), .bytes(self.bytes(record.ancestors)),
+            SQLValue(clamping: record.absoluteDeadline), SQLValue(clamping: row.expires),
+            SQLValue(clamping: row.expires),
+            SQLValue(clamping: row.due), SQLValue(clamping: row.synced), SQLValue(clamping: row.saves),
+            .bytes(self.bytes(record.ancestors)),
             .bytes(record.payload),
         ]
     }

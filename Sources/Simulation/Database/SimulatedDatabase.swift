@@ -90,6 +90,7 @@ package struct SimulatedDatabase: Sendable {
         var new = new
         new.newest = newest
         new.saves += row.saves
+        new.expires = max(new.expires, row.expires)
         self.rows[new.key] = new
     }
 
