@@ -53,6 +53,16 @@ extension HistoryChecker {
         }
     }
 
+    /// Whether a write was made from another, or is that.
+    package func comes(_ number: WriteNumber, from other: WriteNumber) -> Bool {
+        var next: WriteNumber? = number
+        while let number = next {
+            if number == other { return true }
+            next = self.writes[number.index].base
+        }
+        return false
+    }
+
     /// The row of a session was taken away that is alive in memcached.
     package mutating func wasReapedAlive(_ session: SessionNumber) {
         self.moment += 1

@@ -6,8 +6,7 @@ package struct MistakeSearch: Sendable {
     /// In how many histories it must have shown: several times as many as it took when this was written.
     package var histories: UInt64
 
-    /// One for each mistake, but for those that no history has shown: `noConfirm`, which a test of the walk's steps shows, and some
-    /// of the database's: `lateLine`, `noMark`, `noWord` and `reapUnasked`, which have tests of values.
+    /// One for each mistake, but for `noConfirm`, which no history has shown, and a test of the walk's steps shows.
     package static let all: [MistakeSearch] = [
         MistakeSearch(.noPrep, in: "2 of 3", histories: 20),
         MistakeSearch(.flatClass, in: "2 of 3", histories: 60),
@@ -32,6 +31,10 @@ package struct MistakeSearch: Sendable {
         MistakeSearch(.tombRowDropped, in: "2 of 3 and a database", histories: 20),
         MistakeSearch(.durableLater, in: "2 of 3 and a database", histories: 20),
         MistakeSearch(.oldCopies, in: "2 of 3 and a database", histories: 200),
+        MistakeSearch(.lateLine, in: "2 of 3 and a database, only losses", histories: 1_000),
+        MistakeSearch(.noMark, in: "2 of 3 and a database, only losses", histories: 1_000),
+        MistakeSearch(.noWord, in: "2 of 3 and a database, only gateways", histories: 1_000),
+        MistakeSearch(.reapUnasked, in: "2 of 3 and a database, long times", histories: 100),
     ]
 
     private init(_ mistake: Mistake, in profile: String, histories: UInt64) {

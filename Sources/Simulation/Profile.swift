@@ -22,6 +22,10 @@ package struct SimulationProfile: Sendable {
     package var hasLongTimes = false
     /// A database behind the servers: all of them may lose their memory at once.
     package var hasDatabase = false
+    /// All servers lose their memory at once, again and again, and nothing else fails.
+    package var hasOnlyTotalLosses = false
+    /// Gateways are cut off from all servers, and half of them die of it; no server fails.
+    package var hasOnlyIsolations = false
     /// The servers, by number, that take the place of the first `servers`.
     package var nextServers: [Int]?
     /// Those of them that are to hold nothing then.
@@ -74,13 +78,20 @@ package struct SimulationProfile: Sendable {
     package static let databases: [SimulationProfile] = [
         SimulationProfile("2 of 3 and a database", redundancy: 2, servers: 3).with { $0.beforeDatabase() },
         SimulationProfile("1 of 1 and a database", redundancy: 1, servers: 3).with { $0.beforeDatabase() },
-    ]
-
-    /// Not yet part of the campaign: what a database that serves alone may show is not settled, nor rows over long times.
-    package static let unsettled: [SimulationProfile] = [
         SimulationProfile("2 of 3 and a database, degraded served", redundancy: 2, servers: 3).with {
             $0.beforeDatabase()
             $0.isDegradedServed = true
+        },
+        SimulationProfile("2 of 3 and a database, only losses", redundancy: 2, servers: 3).with {
+            $0.beforeDatabase()
+            $0.hasBadNetwork = false
+            $0.isRestartHeavy = true
+            $0.hasOnlyTotalLosses = true
+        },
+        SimulationProfile("2 of 3 and a database, only gateways", redundancy: 2, servers: 3).with {
+            $0.hasDatabase = true
+            $0.hasBadNetwork = false
+            $0.hasOnlyIsolations = true
         },
         SimulationProfile("2 of 3 and a database, long times", redundancy: 2, servers: 3).with {
             $0.hasDatabase = true
@@ -153,6 +164,8 @@ struct Weather {
             self.doublePercent = chance.one(of: [0, 0, 10, 30])
         }
         self.faultInterval = chance.one(of: [20_000, 60_000, 200_000])
+        // The next loss comes when the sessions have been found again.
+        if profile.hasOnlyTotalLosses { self.faultInterval = chance.one(of: [200_000, 1_000_000]) }
         self.pause = chance.one(of: [500, 3_000, 15_000])
         self.visitors = chance.within(3...6)
         self.gateways = chance.within(2...3)
@@ -173,7 +186,9 @@ struct Weather {
         )
         if profile.hasDatabase {
             self.tier.servesDegraded = profile.isDegradedServed
-            self.tier.syncInterval = .milliseconds(chance.one(of: [20, 100, 1_000]))
+            self.tier.syncInterval = .milliseconds(
+                chance.one(of: profile.hasLongTimes ? [1_000, 120_000, 3_000_000] : [20, 100, 1_000])
+            )
             self.tier.syncsNew = chance.isLucky(percent: 30)
             self.tier.reapAfter = .milliseconds(chance.one(of: [100, 1_000, 1_800_000]))
             self.tier.unknownIDs = 1_000_000

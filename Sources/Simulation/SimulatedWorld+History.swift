@@ -43,6 +43,7 @@ extension SimulatedWorld {
     private func makePeace() {
         self.note(-1, "peace")
         self.isPeace = true
+        self.restingUntil = min(self.restingUntil, self.now)
         self.settleRing()
         self.cuts = []
         self.startDatabase()

@@ -187,6 +187,8 @@ final class SimulatedWorld {
             self.thaw(server, freeze: freeze)
         case .gatewayStart(let gateway):
             self.startGateway(gateway)
+        case .gatewayCrash(let gateway):
+            if !self.isPeace { self.crashGateway(gateway) }
         case .heal(let cut):
             self.cuts.removeAll { $0.number == cut }
         case .databaseArrival(let call):
@@ -223,7 +225,9 @@ final class SimulatedWorld {
     }
 
     func clock(_ gateway: Int) -> EventQueue.Time {
-        // Two days after its beginning, so that a clock that is a day behind is no trouble.
-        self.now + self.gateways[gateway].clockLead + 2 * 86_400_000_000
+        self.now + self.gateways[gateway].clockLead + Self.longestLag
     }
+
+    /// Where clocks begin, so that one that is a day behind is no trouble.
+    static let longestLag = 2 * 86_400_000_000
 }

@@ -38,7 +38,7 @@ struct SimulateCommand: ParsableCommand {
         if self.mistakes { return try self.searchMistakes() }
         var simulation = Simulation(mistake: self.mistake)
         if let profile {
-            let all = SimulationProfile.all + SimulationProfile.unsettled
+            let all = SimulationProfile.all
             let named = all.filter { $0.name == profile }
             simulation.profiles = named.isEmpty ? all.filter { $0.name.contains(profile) } : named
             guard !simulation.profiles.isEmpty else {

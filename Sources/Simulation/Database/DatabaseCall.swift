@@ -60,10 +60,11 @@ final class TierRun {
     let gatewayLife: Int
     let began: EventQueue.Time
     var isOver = false
+    var mustHaveExpired = false
     /// What it was told is not all that the database knows.
     var hasDatabaseFailed = false
-    /// Memcached had the session.
-    var wasInMemcached = false
+    /// Memcached says itself that there is no session.
+    var isGoneInMemcached = false
     /// Where both are asked at once.
     var isBuriedInMemcached: Bool?
     var isBuriedInDatabase: Bool?

@@ -3,9 +3,12 @@ import Sessions
 
 /// The database, and what gateways tell it behind the responses; only in histories that have one.
 extension SimulatedWorld {
-    /// How often a gateway looks whether something is due.
-    static let beat = 5_000
     private static let callTimeout = 60_000
+
+    /// How often a gateway looks whether something is due.
+    var beat: EventQueue.Time { self.profile.hasLongTimes ? 100_000 : 5_000 }
+    /// The same while nobody comes and nothing waits.
+    static let restingBeat = 10_000_000
 
     func session(_ key: SessionKey) -> Int? { self.sessionNumbers[key] }
 
@@ -58,12 +61,26 @@ extension SimulatedWorld {
 
     private func apply(_ change: RowChange) -> RowChangeResult {
         let result: RowChangeResult
+        let before = self.database.load(change.key)
         if let falsified = self.falsified(change) { result = falsified } else { result = self.database.apply(change) }
         guard let session = self.session(change.key) else { return result }
         self.note(session, "the database: \(change.name) \(result.isApplied ? "applied" : "refused")")
         guard result.isApplied else { return result }
-        if case .delete = change { self.judgeReaping(session) }
+        if case .upsert(let row, .ancestors) = change, let before, self.mistake == nil {
+            self.countLongLine(row.record, over: before.record, session)
+        }
+        switch change {
+        case .delete: self.judgeReaping(session)
+        case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _): self.slid(session, until: row.expires)
+        case .touch(_, let expires, _): self.slid(session, until: expires)
+        case .tombstone, .mark, .postpone: break
+        }
         return result
+    }
+
+    private func slid(_ session: Int, until expires: SessionRecord.Timestamp) {
+        let time = Int(expires) * 1_000 - Self.longestLag - self.weather.idleSeconds * 1_000_000
+        self.sessions[session].slid = max(self.sessions[session].slid, time)
     }
 
     func answered(_ call: DatabaseCall) {
@@ -112,7 +129,9 @@ extension SimulatedWorld {
             self.answered(run, answer)
         case (.reap(let run), .due(let rows)):
             self.look(run, rows)
-        case (.operation, .due), (.touches, _), (.question, _), (.reap, _), (.nobody, _):
+        case (.reap(let run), _):
+            if self.reaper === run { self.reaper = nil }
+        case (.operation, .due), (.touches, _), (.question, _), (.nobody, _):
             break
         }
     }
@@ -128,20 +147,23 @@ extension SimulatedWorld {
         )
         self.gateways[gateway].isSyncing = false
         self.gateways[gateway].beats = 0
+        self.gateways[gateway].nextTouch = self.now + self.touchInterval
         self.gateways[gateway].placing = []
         let life = self.gateways[gateway].life
-        self.schedule(.beat(gateway: gateway, gatewayLife: life), in: self.chance.below(Self.beat) + 1)
+        self.schedule(.beat(gateway: gateway, gatewayLife: life), in: self.chance.below(self.beat) + 1)
         self.schedule(.reap(gateway: gateway, gatewayLife: life), in: self.chance.below(50_000) + 1)
     }
 
     /// As `DatabaseTier.run` does it.
     func beat(_ gateway: Int, _ life: Int) {
         guard self.gateways[gateway].life == life, self.gateways[gateway].isUp else { return }
-        self.schedule(.beat(gateway: gateway, gatewayLife: life), in: Self.beat)
         self.gateways[gateway].beats += 1
         self.write(gateway)
         let memory = self.gateways[gateway].memory
-        if self.gateways[gateway].beats.isMultiple(of: 20) {
+        let isResting = self.restingUntil > self.now && memory.queue.count == 0 && memory.unplaced.isEmpty
+        self.schedule(.beat(gateway: gateway, gatewayLife: life), in: isResting ? Self.restingBeat : self.beat)
+        if self.now >= self.gateways[gateway].nextTouch {
+            self.gateways[gateway].nextTouch = self.now + self.touchInterval
             let touches = memory.touches.batch(limit: 1_000).sorted {
                 $0.key.bytes.lexicographicallyPrecedes($1.key.bytes)
             }
@@ -159,6 +181,12 @@ extension SimulatedWorld {
         } else if memory.isBehind || !memory.unplaced.isEmpty || self.gateways[gateway].beats.isMultiple(of: 10) {
             self.call(.due(at: SessionRow.unplaced), for: .question(absences: memory.catchingUp()), gateway)
         }
+    }
+
+    private var touchInterval: EventQueue.Time {
+        guard self.profile.hasLongTimes else { return 20 * self.beat }
+        let tier = self.weather.tier
+        return Int(max(tier.syncInterval, tier.idleLifetime / 8).wholeMilliseconds) * 1_000
     }
 
     private func write(_ gateway: Int) {

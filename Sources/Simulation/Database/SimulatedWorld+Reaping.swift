@@ -3,7 +3,9 @@ import Sessions
 
 /// The reaper, and what memcached is told late.
 extension SimulatedWorld {
-    private static let reapPause = 50_000
+    private var reapPause: EventQueue.Time {
+        self.restingUntil > self.now ? Self.restingBeat : 10 * self.beat
+    }
 
     // MARK: Reaping
 
@@ -11,7 +13,7 @@ extension SimulatedWorld {
         guard self.gateways[gateway].life == life, self.gateways[gateway].isUp else { return }
         self.schedule(
             .reap(gateway: gateway, gatewayLife: life),
-            in: Self.reapPause + self.chance.below(Self.reapPause)
+            in: self.reapPause + self.chance.below(self.reapPause)
         )
         // The lock of a dead leader is free.
         if let leader = self.reaper, self.gateways[leader.gateway].life == leader.gatewayLife { return }
@@ -118,8 +120,7 @@ extension SimulatedWorld {
 
     func answered(_ run: PlaceRun, _ answer: PlaceOperation.Answer) {
         guard self.gateways[run.gateway].life == run.gatewayLife else { return }
-        let now = self.timestamp(run.gateway)
-        self.execute(run.machine.answered(answer, &self.gateways[run.gateway].memory, at: now), run)
+        self.execute(run.machine.answered(answer, &self.gateways[run.gateway].memory), run)
     }
 
     func answered(_ run: PlaceRun, _ answer: DatabaseCall.Answer) {

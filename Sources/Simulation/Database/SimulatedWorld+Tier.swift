@@ -19,6 +19,7 @@ extension SimulatedWorld {
             life: self.gateways[gateway].life,
             began: self.now
         )
+        run.mustHaveExpired = self.mustHaveExpired(session)
         self.sessions[session].tierRuns.append(run)
         let moment = self.moment(run)
         self.execute(run.machine.start(&self.gateways[gateway].memory, moment), run)
@@ -45,6 +46,7 @@ extension SimulatedWorld {
         case .restore(let record):
             self.ask(.restore(proposal: record), run)
         case .saveReplicas(let base, let proposal):
+            if case .load = run.machine.goal { self.countLongLine(proposal, over: base.record, run.session) }
             self.ask(.save(base: base, proposal: proposal), run)
         case .createReplicas(let proposal):
             self.ask(.create(proposal: proposal), run)
@@ -99,10 +101,11 @@ extension SimulatedWorld {
         switch operation.goal {
         case .load, .restore:
             let told = self.loadOutcome(operation.goal, outcome)
-            if case .live = told { run.wasInMemcached = true }
+            if case .none = told { run.isGoneInMemcached = true }
             self.answered(run, .loaded(told))
         case .destroy:
             run.isBuriedInMemcached = outcome.isDestroyed
+            if outcome.isDestroyed { run.isGoneInMemcached = true }
             self.buried(run)
         case .save, .create, .saveDegraded, .createDegraded:
             self.answeredWrite(run, operation, outcome)
@@ -177,6 +180,7 @@ extension SimulatedWorld {
                 return self.goOn(request)
             }
             self.checker.readEnded(beginning, number)
+            if run.mustHaveExpired { self.checker.readAfterExpiry(self.sessions[session].number) }
             self.sessions[session].used = max(self.sessions[session].used, run.began)
             request.ending = .live
             self.goOn(request)
@@ -186,7 +190,7 @@ extension SimulatedWorld {
                 request.ending = .failed
                 return self.end(request)
             }
-            guard !run.wasInMemcached else {
+            guard run.isGoneInMemcached else {
                 // Destroyed as the database says; the other gateways hear of it within a moment.
                 self.sessions[session].isBuriedInDatabaseAlone = true
                 return self.foundNothing(request)
@@ -194,7 +198,6 @@ extension SimulatedWorld {
             self.checker.readEndedWithNothing(beginning, mayHaveExpired: self.mayHaveExpired(session))
             self.foundNothing(request)
         case .unavailable, .limited:
-            self.checker.mayStaySilent(self.sessions[session].number)
             self.figures.unavailable += 1
             request.ending = .failed
             self.end(request)

@@ -99,6 +99,7 @@ enum SimulationEvent {
     case restart(server: Int)
     case thaw(server: Int, freeze: Int)
     case gatewayStart(Int)
+    case gatewayCrash(Int)
     case heal(cut: Int)
     /// A statement reaches the database, its answer the gateway; or it should have by now.
     case databaseArrival(DatabaseCall)

@@ -49,6 +49,8 @@ struct SimulatedGateway {
     /// A batch is on its way to the database.
     var isSyncing = false
     var beats = 0
+    /// When the database is told next which expiries have slid.
+    var nextTouch: EventQueue.Time = 0
     /// Sessions of which memcached is being told.
     var placing: Set<Int> = []
 

@@ -21,7 +21,7 @@ extension SimulatedWorld {
         case crash, freeze, cut, gatewayCrash, gatewayPause, token
         case evict, evictMarker, damage
         case hours, clockJump
-        case crashAll, databaseOutage
+        case crashAll, databaseOutage, isolation
     }
 
     func isCut(_ message: Message, towardsServer: Bool) -> Bool {
@@ -51,8 +51,10 @@ extension SimulatedWorld {
         }
         if self.profile.hasLostItems { kinds += [.evict, .evict, .evict, .damage, .damage, .evictMarker] }
         if self.profile.hasLongTimes { kinds += [.hours, .hours, .clockJump] }
-        if self.profile.hasDatabase { kinds += [.crashAll, .databaseOutage, .databaseOutage] }
+        if self.profile.hasDatabase { kinds += [.crashAll, .databaseOutage, .databaseOutage, .isolation] }
         if self.profile.isRestartHeavy { kinds += [.crash, .crash, .crash, .crash] }
+        if self.profile.hasOnlyTotalLosses { kinds = [.crashAll] }
+        if self.profile.hasOnlyIsolations { kinds = [.isolation, .isolation, .cut, .gatewayPause] }
         self.figures.faults += 1
         self.inflict(self.chance.one(of: kinds), on: self.chance.below(self.servers.count))
     }
@@ -114,12 +116,28 @@ extension SimulatedWorld {
             self.pass(seconds: self.chance.one(of: [30, 600, 3_700, 20 * 3_600, 25 * 3_600]))
         case .crashAll:
             for server in self.servers.indices { self.crash(server) }
+        case .isolation:
+            self.isolate(self.chance.below(self.gateways.count))
         case .databaseOutage:
             self.databaseTrouble()
             self.stopDatabase(for: self.duration)
         case .clockJump:
             self.jump(server, seconds: self.chance.one(of: [-600, -10, 10, 600, 24 * 3_600]))
         }
+    }
+
+    /// One gateway reaches the database alone; half the time it never comes back from that.
+    private func isolate(_ gateway: Int) {
+        self.note(-1, "g\(gateway) reaches no server")
+        for server in self.servers.indices {
+            self.cuts.append(
+                Cut(number: self.figures.faults, gateway: gateway, server: server, isTowardsServer: true, isBack: true)
+            )
+        }
+        let end = self.shortDuration
+        self.schedule(.heal(cut: self.figures.faults), in: end)
+        guard self.chance.isLucky(percent: 50) else { return }
+        self.schedule(.gatewayCrash(gateway), in: end)
     }
 
     private var duration: EventQueue.Time {
@@ -215,7 +233,7 @@ extension SimulatedWorld {
 
     // MARK: Gateways
 
-    private func crashGateway(_ gateway: Int) {
+    func crashGateway(_ gateway: Int) {
         guard self.gateways[gateway].isUp else { return }
         self.note(-1, "g\(gateway) crashes")
         self.gateways[gateway].isUp = false

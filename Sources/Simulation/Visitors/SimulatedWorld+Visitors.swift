@@ -92,7 +92,6 @@ extension SimulatedWorld {
             let beginning = self.checker.readBegan(session.number)
             return self.start(.load(client: nil), request.session, request.gateway, for: .load(request, beginning))
         }
-        let lifetime = self.weather.idleSeconds * 1_000_000 + self.lateness
         self.figures.loads += 1
         self.start(
             .load,
@@ -101,10 +100,16 @@ extension SimulatedWorld {
             for: .load(
                 request,
                 self.checker.readBegan(session.number),
-                mustHaveExpired: self.profile.hasLongTimes && self.now > session.slid + lifetime
+                mustHaveExpired: self.mustHaveExpired(request.session)
             ),
             timeout: self.weather.loadTimeout
         )
+    }
+
+    /// Whatever server has it still.
+    func mustHaveExpired(_ session: Int) -> Bool {
+        let lifetime = self.weather.idleSeconds * 1_000_000 + self.lateness
+        return self.profile.hasLongTimes && self.now > self.sessions[session].slid + lifetime
     }
 
     /// How much longer than by its own clock a server may keep what it has.
