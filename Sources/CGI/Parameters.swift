@@ -41,7 +41,7 @@ package struct Parameters: Sendable {
         // One write for both: small writes are most of what a request's head costs.
         self.storage.writeWithUnsafeMutableBytes(minimumWritableBytes: name.count + value.count) { target in
             target.copyMemory(from: name)
-            UnsafeMutableRawBufferPointer(rebasing: target[name.count...]).copyMemory(from: value)
+            UnsafeMutableRawBufferPointer(rebasing: target[name.count..<target.count]).copyMemory(from: value)
             return name.count + value.count
         }
         self.entries.append(Entry(start: start, nameLength: name.count, valueLength: value.count))

@@ -35,10 +35,20 @@ package enum Base64 {
             let whole = source.count / 3 * 3
             var read = 0
             var written = 0
+            // Two groups at a time, as long as there are eight bytes to load; the last two are not looked at.
+            while source.count - read >= 8 {
+                let bytes = UInt64(bigEndian: source.loadUnaligned(fromByteOffset: read, as: UInt64.self))
+                let text =
+                    UInt64(pairs[Int(bytes >> 52)]) | UInt64(pairs[Int(bytes >> 40 & 0xfff)]) << 16
+                    | UInt64(pairs[Int(bytes >> 28 & 0xfff)]) << 32 | UInt64(pairs[Int(bytes >> 16 & 0xfff)]) << 48
+                output.storeBytes(of: text.littleEndian, toByteOffset: written, as: UInt64.self)
+                read += 6
+                written += 8
+            }
             while read < whole {
                 let triple = Int(source[read]) << 16 | Int(source[read + 1]) << 8 | Int(source[read + 2])
-                output.storeBytes(of: pairs[triple >> 12], toByteOffset: written, as: UInt16.self)
-                output.storeBytes(of: pairs[triple & 0xfff], toByteOffset: written + 2, as: UInt16.self)
+                output.storeBytes(of: pairs[triple >> 12].littleEndian, toByteOffset: written, as: UInt16.self)
+                output.storeBytes(of: pairs[triple & 0xfff].littleEndian, toByteOffset: written + 2, as: UInt16.self)
                 read += 3
                 written += 4
             }
@@ -46,8 +56,8 @@ package enum Base64 {
             if rest > 0 {
                 let second = rest == 2 ? Int(source[read + 1]) : 0
                 let triple = Int(source[read]) << 16 | second << 8
-                output.storeBytes(of: pairs[triple >> 12], toByteOffset: written, as: UInt16.self)
-                output.storeBytes(of: pairs[triple & 0xfff], toByteOffset: written + 2, as: UInt16.self)
+                output.storeBytes(of: pairs[triple >> 12].littleEndian, toByteOffset: written, as: UInt16.self)
+                output.storeBytes(of: pairs[triple & 0xfff].littleEndian, toByteOffset: written + 2, as: UInt16.self)
                 output[written + 3] = Self.padding
                 if rest == 1 { output[written + 2] = Self.padding }
             }
@@ -190,9 +200,9 @@ package enum Base64 {
     /// What the table holds for bytes outside the alphabet: a group's own bits lie above it.
     private static let invalid: UInt32 = 0xff
 
-    /// Two characters for each value of twelve bits, in the order in which they lie in memory.
+    /// Two characters for each value of twelve bits, the first the least significant.
     private static let pairs: [UInt16] = (0..<4_096).map { value in
-        UInt16(littleEndian: UInt16(Self.alphabet[value >> 6]) | UInt16(Self.alphabet[value & 0x3f]) << 8)
+        UInt16(Self.alphabet[value >> 6]) | UInt16(Self.alphabet[value & 0x3f]) << 8
     }
 
     /// For each of a group's four places the bits that a character gives, shifted by eight: the group's three bytes lie

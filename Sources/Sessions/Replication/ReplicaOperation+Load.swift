@@ -93,9 +93,8 @@ extension ReplicaOperation {
     /// must live, to a copy of what is over or superseded more than it may.
     private mutating func noteTouched(except record: SessionRecord?) {
         for position in self.askedFirst {
-            guard let seen = self.observations.copy(at: position) else { continue }
-            if let record, seen.copy.accepted == record.accepted, !record.isTombstone { continue }
-            self.touched[position] = seen
+            if let record, !record.isTombstone, self.observations.holds(record, at: position) { continue }
+            if let seen = self.observations.copy(at: position) { self.touched[position] = seen }
         }
     }
 
