@@ -43,6 +43,7 @@ extension SessionGateway {
         }
 
         func run() async throws {
+            AllocatorSettings.apply()
             let source = self.source
             let result = source.load()
             guard let configuration = result.configuration else {
