@@ -10,6 +10,25 @@ import Testing
 /// Database servers that die, freeze and come back.
 @Suite(.serialized, .timeLimit(.minutes(4)))
 struct ServerFailureTests {
+    @Test func ofManyStatementsOneThatFailsEndsTheOthersAndNotTheConnection() async throws {
+        try await TestDatabase.with(.postgreSQL) { test in
+            guard case .postgreSQL(let location) = test.configuration.location.kind else {
+                throw TestingError("no PostgreSQL")
+            }
+            let (limit, sql) = (Duration.seconds(10), "UPDATE session_gateway_schema SET version = version / ?")
+            let driver = PostgreSQLDriver(location: location, connectTimeout: limit, statementTimeout: limit)
+            let connection = try driver.connect()
+            let failure = #expect(throws: DatabaseError.self) {
+                try connection.execute(sql, each: [1, 0, 1].map { [.integer($0)] })
+            }
+            #expect(failure?.code == .refused && connection.isUsable)
+            let counts = try connection.execute(sql, each: [1, 1].map { [.integer($0)] })
+            let rows = try connection.query("SELECT version FROM session_gateway_schema", [])
+            #expect(counts == [1, 1] && rows == [[.integer(1)]])
+            connection.close()
+        }
+    }
+
     static let kinds: [DatabaseKind] = [.postgreSQL, .mariaDB]
 
     private static func with(

@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(3)))
 struct ReapCommandTests {
     private static func stack() async throws -> GatewayStack {
-        try await GatewayStack(
+        let stack = try await GatewayStack(
             .init(memcacheds: 0, stores: []) { parts in
                 """
                 sites:
@@ -18,6 +18,10 @@ struct ReapCommandTests {
                 """
             }
         )
+        // It serves, and so hears signals.
+        var visitor = Visitor(stack: stack)
+        #expect(try await visitor.view().state == "new")
+        return stack
     }
 
     private static func owner(_ path: String) -> uid_t? {
