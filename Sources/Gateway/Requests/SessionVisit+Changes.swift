@@ -119,12 +119,14 @@ extension SessionVisit {
     }
 
     private func save(_ session: StoredSession, _ data: ByteBuffer?, isDurable: Bool) async -> GatewayResponse? {
-        let isChanged = data.map { $0 != session.payload } ?? false
+        // What was saved before may be in memcached alone: to have it durable it is saved once more.
+        let isDurableAnew = isDurable && self.site.tier != nil
+        let isWanted = isDurableAnew || data.map { $0 != session.payload } ?? false
         let renewsCookie = !self.isHeadSent && self.isCookieDue(session)
         if renewsCookie {
             self.setCookie = self.cookie.setCookie(self.id, now: Int64(StoreClock.now / 1_000))
         }
-        guard isChanged || renewsCookie else {
+        guard isWanted || renewsCookie else {
             if data != nil, self.outcome == .loaded { self.outcome = .unchanged }
             return nil
         }
@@ -138,11 +140,11 @@ extension SessionVisit {
         switch outcome {
         case .saved(let session):
             self.state = .live(session)
-            if self.outcome != .reverted { self.outcome = isChanged ? .saved : .unchanged }
+            if self.outcome != .reverted { self.outcome = isWanted ? .saved : .unchanged }
         case .degraded(let session):
             self.state = .live(session)
             if self.outcome != .reverted { self.outcome = .degraded }
-        case .discarded where !isChanged, .unknown where !isChanged, .unavailable where !isChanged:
+        case .discarded where !isWanted, .unknown where !isWanted, .unavailable where !isWanted:
             // Only the time of the cookie was to be remembered: the next request does it.
             break
         case .discarded(let winner):

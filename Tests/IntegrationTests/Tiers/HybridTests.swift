@@ -72,7 +72,9 @@ struct HybridTests {
             }
         }
         try await Task.sleep(for: .seconds(1))
-        #expect(try await durable.view("/page.php?set=second&control=durable").outcome == "saved")
+        // Also where the state itself was saved before.
+        #expect(try await durable.view("/page.php?set=second").outcome == "saved")
+        #expect(try await durable.view("/page.php?control=durable").outcome == "saved")
         #expect(try await plain.view("/page.php?set=second").outcome == "saved")
         var late = gone
         #expect(try await gone.view("/page.php?control=destroy").outcome == "destroyed")
