@@ -25,6 +25,8 @@ package enum GatewayProgram {
         let generation = try await Generation.prepare(configuration, logger: logger)
         let workers = try await Worker.make(on: loops, generation: generation, logger: logger)
         let generations = GenerationService(first: generation, workers: workers, reload: reload, logger: logger)
+        // Who sees the sockets may send one.
+        let signals = await SignalWatch.trap()
         let responder: Responder
         let late: LateService
         do {
@@ -64,7 +66,8 @@ package enum GatewayProgram {
         )
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await services.run() }
-            group.addTask { await SignalWatch(services: services, generations: generations, logger: logger).run() }
+            let watch = SignalWatch(signals: signals, services: services, generations: generations, logger: logger)
+            group.addTask { await watch.run() }
             defer { group.cancelAll() }
             try await group.next()
         }

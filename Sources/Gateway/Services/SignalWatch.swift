@@ -6,6 +6,12 @@ import UnixSignals
 /// SIGTERM and SIGINT end the program once its requests have ended, a second one at once; SIGHUP reads the
 /// configuration anew.
 struct SignalWatch: Sendable {
+    /// From its making on they do not end the program by themselves; they wait for `run`.
+    static func trap() async -> UnixSignalsSequence {
+        await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
+    }
+
+    let signals: UnixSignalsSequence
     let services: ServiceGroup
     let generations: GenerationService
     let logger: Logger
@@ -13,7 +19,7 @@ struct SignalWatch: Sendable {
     /// Until the task is cancelled.
     func run() async {
         var isEnding = false
-        for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup) {
+        for await signal in self.signals {
             if signal == .sighup {
                 self.generations.reloadConfiguration()
             } else if isEnding {
