@@ -256,7 +256,8 @@ class Bench:
                 f"      connections: {CHILDREN}\n" for row in self.rows if row in GATEWAY_ROWS))
         self.gateway = self.server(
             [self.gateway_executable, "run", "--config", configuration],
-            self.path("gateway.log"), self.path("gateway.sock"))
+            self.path("gateway.log"), self.path("gateway.sock"),
+            environment=dict(os.environ, GLIBC_TUNABLES="glibc.malloc.tcache_count=200"))  # as in the README's unit
 
     def start_nginx(self):
         self.port = unused_port()

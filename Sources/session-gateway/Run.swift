@@ -43,7 +43,6 @@ extension SessionGateway {
         }
 
         func run() async throws {
-            AllocatorSettings.apply()
             let source = self.source
             let result = source.load()
             guard let configuration = result.configuration else {

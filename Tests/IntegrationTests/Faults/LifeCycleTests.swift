@@ -211,18 +211,6 @@ struct LifeCycleTests {
         #expect(try await process.terminate() == .status(0))
     }
 
-    /// It starts itself once more, under its own name and number, unless the operator has told the allocator something.
-    @Test(arguments: [nil, "glibc.malloc.tcache_count=9"])
-    func theAllocatorIsTold(given: String?) async throws {
-        let gateway = try await GatewayProcess(environment: given.map { ["GLIBC_TUNABLES": $0] } ?? [:]) { directory in
-            "sites: {default: {backend: {fastcgi: \"unix:\(directory.path("nobody"))\"}}}"
-        }
-        let status = "/proc/\(try gateway.process.pid)"
-        let environment = try String(contentsOfFile: status + "/environ", encoding: .utf8).split(separator: "\0")
-        #expect(environment.contains("GLIBC_TUNABLES=\(given ?? "glibc.malloc.tcache_count=200")"))
-        #expect(try String(contentsOfFile: status + "/comm", encoding: .utf8) == "session-gateway\n")
-    }
-
     private func run(_ arguments: [String]) async throws -> (exit: ServerProcess.Exit, output: String) {
         let directory = try TemporaryDirectory()
         let process = try ServerProcess(
