@@ -102,12 +102,6 @@ extension SimulatedWorld {
             if self.database.load(row.key)?.record.isTombstone == true { return nil }
             self.database.overwrite(row)
             return .applied
-        case (.lateLine, .upsert(let row, _)):
-            return self.database.apply(.upsert(row))
-        case (.lateLine, .mark):
-            // A row that is told of newer states goes on above them: the lines meet only where that did not succeed.
-            self.databaseTrouble()
-            return .refused(current: nil)
         case (.tombRowDropped, .tombstone(let row)):
             self.database.remove(row.key)
             return .applied

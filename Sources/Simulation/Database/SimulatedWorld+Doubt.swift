@@ -7,6 +7,9 @@ extension SimulatedWorld {
     func lostAllMemory(_ session: Int) {
         guard self.profile.hasDatabase else { return self.exempt(session) }
         let known = self.sessions[session]
+        // All servers at once are one loss. Where other things fail too, whoever should say that the session went back may be
+        // unable to: there a second server that forgets takes the duty away.
+        if self.profile.hasOnlyTotalLosses, known.lost == self.now, self.checker.isInDoubt(known.number) { return }
         self.note(session, "all memory may be lost")
         self.figures.doubts += 1
         let row = known.key.flatMap { self.database.load($0) }

@@ -52,8 +52,6 @@ package enum Mistake: String, Sendable, CaseIterable {
     case ringNoBarrier
     /// The database puts any state over any other.
     case rowUnguarded
-    /// What waits for the database is put over rows of another line too.
-    case lateLine
     /// The row of a destroyed session goes.
     case tombRowDropped
     /// A durable save is acknowledged before the database has it.
