@@ -106,14 +106,12 @@ extension SessionPathTests {
                 visitor.site = site
                 _ = try await visitor.get("\(path)?how=stderr&pattern=4000&from=errorlog")
                 try await Eventually.holds("nginx's log of \(path): \(visitor.stack.nginx.errorLog)") {
-                    // One entry may have several lines; the request stands behind its text.
-                    let entries = visitor.stack.nginx.errorLog.split(separator: "FastCGI sent in stderr")
-                    guard
-                        let entry = entries.first(where: {
-                            $0.contains("\(path)?how=stderr&pattern=4000&from=errorlog")
-                        })
-                    else { return false }
-                    var rest = entry[...]
+                    // One entry may have several lines, and what comes in pieces several entries; the request stands
+                    // behind its text.
+                    let entries = visitor.stack.nginx.errorLog.split(separator: "FastCGI sent in stderr").filter {
+                        $0.contains("\(path)?how=stderr&pattern=4000&from=errorlog")
+                    }
+                    var rest = entries.joined()[...]
                     for word in words {
                         guard let found = rest.firstRange(of: word) else { return false }
                         rest = rest[found.upperBound...]
