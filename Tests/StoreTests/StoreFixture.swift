@@ -114,13 +114,13 @@ final class StoreFixture: Sendable {
 
     func waitUntilComplete(_ servers: [Int]? = nil) async throws {
         let indexes = servers ?? Array(self.servers.indices)
-        try await Eventually.holds(within: .seconds(60), "the servers to be complete") {
-            await self.onLoop { store in
-                indexes.allSatisfy { index in
-                    let server = store.pool.servers[index]
-                    return server.isAvailable && server.incompleteConnection == nil
-                }
+        var missing: [String] = []
+        try await Eventually.holds(within: .seconds(60), "the servers to be complete: \(missing)") {
+            missing = await self.onLoop { store in
+                indexes.map { store.pool.servers[$0] }.filter { !$0.isAvailable || $0.incompleteConnection != nil }
+                    .map { "\($0.name) \($0.isAvailable ? "has forgotten" : "is away")" }
             }
+            return missing.isEmpty
         }
     }
 
