@@ -371,7 +371,7 @@ class Bench:
             return
         self.gateway.stop()
         with open(self.path("gateway.log"), errors="replace") as log:
-            lines = [line for line in log if "avoided_reads=" in line]
+            lines = [line for line in log if "avoided_reads=" in line and "waiting_bytes=" in line]  # beside memcached
         print(lines[-1].strip() if lines else "the gateway has not told of its database")
 
     def stop(self):
