@@ -16,8 +16,8 @@ int clinux_open_directory(const char *path);
 int clinux_pipe(int ends[2]);
 
 // Starts `path` in `directory`, as the leader of a process group of its own, with an empty signal mask, default
-// dispositions, no ambient capabilities and exactly three descriptors. `input` may be -1: then it is /dev/null. The three descriptors stay open
-// in the caller, which should have them close-on-exec.
+// dispositions, no ambient capabilities and exactly three descriptors. `input` may be -1: then it is /dev/null. The three
+// descriptors stay open in the caller, which should have them close-on-exec.
 // Returns 0, or an error number; errors of exec are among them.
 int clinux_spawn(pid_t *process, int directory, const char *path, char *const arguments[], char *const environment[],
                  int input, int output, int error);
