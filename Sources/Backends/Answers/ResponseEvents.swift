@@ -38,7 +38,8 @@ struct ResponseEvents: ~Copyable, Sendable {
         guard !batch.isEmpty else { return false }
         let (consumer, first, pauses) = self.state.withLock { state in
             guard state.failure == nil else { return (nil as Consumer?, nil as BackendEvent?, false) }
-            state.events.reserveCapacity(state.events.count + batch.count)
+            // Only the first time: to make room for exactly so many more each time would copy them all each time.
+            if state.events.isEmpty { state.events.reserveCapacity(batch.count) }
             for event in batch {
                 state.events.append(event)
                 state.byteCount += Self.cost(event)

@@ -24,7 +24,9 @@ enum RequestedPath {
     /// - Returns: nil where the target is no path.
     static func path(of target: ByteBufferView) -> String? {
         guard target.first == UInt8(ascii: "/") else { return nil }
-        let decoded = self.decoded(target.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") })
+        let raw = target.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
+        if self.isPlain(raw) { return String(decoding: raw, as: UTF8.self) }
+        let decoded = self.decoded(raw)
         var segments: [ArraySlice<UInt8>] = []
         for segment in decoded.split(separator: UInt8(ascii: "/")) {
             if segment.elementsEqual("..".utf8) {
@@ -40,18 +42,33 @@ enum RequestedPath {
         return String(decoding: path, as: UTF8.self)
     }
 
+    /// Nearly all paths are: nothing to decode, and no segment that is empty or begins with a dot.
+    private static func isPlain(_ path: ByteBufferView) -> Bool {
+        var isAfterSlash = false
+        for byte in path {
+            if byte == UInt8(ascii: "%") { return false }
+            if isAfterSlash, byte == UInt8(ascii: "/") || byte == UInt8(ascii: ".") { return false }
+            isAfterSlash = byte == UInt8(ascii: "/")
+        }
+        return true
+    }
+
     /// What is no `%XX` stays as it is: nginx has refused such a request.
     private static func decoded(_ text: ByteBufferView) -> [UInt8] {
         var bytes: [UInt8] = []
         var rest = text[...]
         while let byte = rest.popFirst() {
-            let digits = rest.prefix(2).compactMap { Character(UnicodeScalar($0)).hexDigitValue }
-            if byte == UInt8(ascii: "%"), digits.count == 2 {
-                bytes.append(UInt8(digits[0] << 4 | digits[1]))
-                rest = rest.dropFirst(2)
-            } else {
+            guard byte == UInt8(ascii: "%") else {
                 bytes.append(byte)
+                continue
             }
+            let digits = rest.prefix(2).compactMap { Character(UnicodeScalar($0)).hexDigitValue }
+            guard digits.count == 2 else {
+                bytes.append(byte)
+                continue
+            }
+            bytes.append(UInt8(digits[0] << 4 | digits[1]))
+            rest = rest.dropFirst(2)
         }
         return bytes
     }
