@@ -40,6 +40,11 @@ package final class CGIBackend: Backend {
         self.watcher.stop()
     }
 
+    /// Kills all scripts of all backends, without a chance to tidy up: for a process that ends at once.
+    package static func killAllScripts() {
+        ChildProcess.killAll()
+    }
+
     package func begin(_ request: consuming BackendRequest) async throws(BackendError) -> any BackendExchange {
         let path = try CGIScriptPath(parameters: request.parameters, root: self.configuration.root)
         try await self.takePlace(on: request.eventLoop)

@@ -12,8 +12,8 @@ struct CGIScript: ~Copyable {
 
     /// Finds the script below the root. Blocks for the file system.
     ///
-    /// - Throws: `.notFound`; `.forbidden` for a path that leaves the root, by symbolic links too, and for what is not
-    ///   an executable file; `.unavailable` where the root cannot be opened or descriptors have run out.
+    /// - Throws: `.notFound`; `.forbidden` for a path that leaves the root, by symbolic links too, for what is not
+    ///   an executable file, and for one that everybody may write to; `.unavailable` where the root cannot be opened or descriptors have run out.
     init(_ path: CGIScriptPath, root: String) throws(BackendError) {
         let rootDescriptor = clinux_open_directory(root)
         guard rootDescriptor >= 0 else { throw BackendError(.unavailable, "the root cannot be opened: \(errno)") }
@@ -34,6 +34,7 @@ struct CGIScript: ~Copyable {
 
     private enum Kind {
         case executable
+        case writableByAll
         case directory
         case other
     }
@@ -41,7 +42,7 @@ struct CGIScript: ~Copyable {
     private static func find(_ path: CGIScriptPath, in root: CInt) throws(BackendError) -> Int {
         let notFound: BackendError
         do throws(BackendError) {
-            guard try self.kind(path.components[...], in: root) == .executable else { throw self.notExecutable }
+            try self.check(self.kind(path.components[...], in: root))
             return path.components.count
         } catch {
             // What is not there may be a script followed by PATH_INFO; what is there but is no script, is not.
@@ -49,17 +50,20 @@ struct CGIScript: ~Copyable {
             notFound = error
         }
         for count in 1..<max(1, path.components.count) {
-            switch try self.kind(path.components.prefix(count), in: root) {
-            case .executable: return count
-            case .directory: continue
-            case .other: throw self.notExecutable
-            }
+            let kind = try self.kind(path.components.prefix(count), in: root)
+            if kind == .directory { continue }
+            try self.check(kind)
+            return count
         }
         throw notFound
     }
 
-    private static var notExecutable: BackendError {
-        BackendError(.forbidden, "the path is not an executable file")
+    private static func check(_ kind: Kind) throws(BackendError) {
+        switch kind {
+        case .executable: break
+        case .writableByAll: throw BackendError(.forbidden, "everybody may write to the script (chmod o-w)")
+        case .directory, .other: throw BackendError(.forbidden, "the path is not an executable file")
+        }
     }
 
     private static func kind(_ components: ArraySlice<[UInt8]>, in root: CInt) throws(BackendError) -> Kind {
@@ -70,7 +74,8 @@ struct CGIScript: ~Copyable {
         guard fstat(descriptor, &status) == 0 else { throw self.error(errno) }
         switch status.st_mode & S_IFMT {
         case S_IFDIR: return .directory
-        case S_IFREG: return status.st_mode & 0o111 != 0 ? .executable : .other
+        case S_IFREG where status.st_mode & 0o111 == 0: return .other
+        case S_IFREG: return status.st_mode & S_IWOTH != 0 ? .writableByAll : .executable
         default: return .other
         }
     }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 
 /// A script that was started: its number and our ends of its pipes.
 struct ChildProcess: Sendable {
@@ -10,6 +11,9 @@ struct ChildProcess: Sendable {
     let input: CInt
     let output: CInt
     let errorOutput: CInt
+
+    /// Those that are not reaped yet, of all backends: for the end of the whole program.
+    private static let living = Mutex<Set<pid_t>>([])
 
     /// Starts a script. Blocks until the kernel has loaded it.
     ///
@@ -44,6 +48,7 @@ struct ChildProcess: Sendable {
             }
         }
         guard result == 0 else { throw Self.error(result) }
+        self.living.withLock { _ = $0.insert(id) }
         let exitDescriptor = clinux_pidfd_open(id)
         guard exitDescriptor >= 0 else {
             let number = errno
@@ -69,8 +74,16 @@ struct ChildProcess: Sendable {
 
     /// Takes the ended process out of the process table.
     static func reap(_ id: pid_t) {
+        self.living.withLock { _ = $0.remove(id) }
         var status: CInt = 0
         while waitpid(id, &status, 0) < 0, errno == EINTR {}
+    }
+
+    /// Kills all scripts and what they have started, because this process ends without waiting for them.
+    static func killAll() {
+        self.living.withLock { living in
+            for id in living { self.signalGroup(id, SIGKILL) }
+        }
     }
 
     private static func error(_ number: CInt) -> BackendError {

@@ -9,7 +9,8 @@ import Synchronization
 ///
 /// One request at a time per connection; what exceeds `connections` waits in line. A request that finds its kept-alive
 /// connection closed, which shows at once and before any byte of the answer, is sent once more on a new one if its body
-/// is complete: php-fpm closes connections when a child has served its `pm.max_requests` or is reloaded.
+/// is complete: php-fpm closes connections when a child has served its `pm.max_requests` or is reloaded. One that may not
+/// be repeated by its nature (a POST) is sent once more only where the application has not read all of it.
 package final class FastCGIBackend: Backend {
     private struct Pool {
         var machine: ConnectionPoolStateMachine<FastCGIConnection, FastCGIRun>
@@ -92,7 +93,12 @@ package final class FastCGIBackend: Backend {
     private func giveUp(_ run: FastCGIRun) {
         // Where it does not wait in line it is being connected, and the connection will find that it is over.
         _ = self.pool.withLock { $0.machine.giveUp(run) }
-        run.fail(BackendError(.cancelled, "the caller gave up"))
+        if let connection = run.giveUp() {
+            // Its turn had come, which the task has not heard of yet.
+            connection.abort(run)
+        } else {
+            run.fail(BackendError(.cancelled, "the caller gave up"))
+        }
         self.resumeDrainWaiters()
     }
 
@@ -105,8 +111,9 @@ package final class FastCGIBackend: Backend {
         switch action {
         case .proceed(let lease):
             self.perform(lease, for: run)
-        case .wait(let deadline):
+        case .wait(let deadline, let turn):
             if let deadline { self.armExpiry(at: deadline, on: run.eventLoop) }
+            self.perform(turn)
         case .refuse(.full):
             run.fail(BackendError(.queueFull, "too many requests wait for \(self.name)"))
         case .refuse(.shuttingDown):
@@ -124,6 +131,10 @@ package final class FastCGIBackend: Backend {
         case .use(let connection): connection.start(run)
         case .connect(let upstream): self.connect(to: upstream, for: run)
         }
+    }
+
+    private func perform(_ turn: ConnectionPoolStateMachine<FastCGIConnection, FastCGIRun>.Turn?) {
+        if let turn { self.perform(turn.lease, for: turn.waiter) }
     }
 
     private func armExpiry(at deadline: NIODeadline, on eventLoop: any EventLoop) {
@@ -177,7 +188,7 @@ package final class FastCGIBackend: Backend {
             self.logger.warning("backend cannot be reached", metadata: self.metadata(upstream, error: "\(error)"))
         }
         self.perform(failure.action, for: run)
-        if let turn = failure.turn { self.perform(turn.lease, for: turn.waiter) }
+        self.perform(failure.turn)
         self.resumeDrainWaiters()
     }
 
@@ -194,7 +205,9 @@ package final class FastCGIBackend: Backend {
             )
         }
         switch action {
-        case .hand(let run): connection.start(run)
+        case .hand(let run, let turn):
+            connection.start(run)
+            self.perform(turn)
         case .park: break
         case .close: connection.close()
         }
@@ -204,7 +217,7 @@ package final class FastCGIBackend: Backend {
         let turn = self.pool.withLock { pool in
             pool.machine.connectionClosed(connection, upstream: connection.upstream, now: .now())
         }
-        if let turn { self.perform(turn.lease, for: turn.waiter) }
+        self.perform(turn)
         self.resumeDrainWaiters()
     }
 

@@ -1,5 +1,6 @@
 import CGI
 import FastCGI
+import Glibc
 import NIOCore
 
 /// A connection to an application: one request at a time.
@@ -23,29 +24,16 @@ final class FastCGIConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var request: Request?
     /// Whether a request has been answered on this connection: only then can it have been closed unnoticed.
     private var hasServed = false
+    /// Whether the request was not taken: the connection was closed before, or while bytes lay unread, or politely.
+    private var isCutOff = false
+    private var inputHasEnded = false
+    /// How long after the end of its side an application that has not died keeps the connection at least.
+    private static let politeness = TimeAmount.milliseconds(10)
     private var silence = Silence()
     /// Reading waits for the consumer.
     private var isPaused = false
     private var readIsPending = false
     private var batch: [BackendEvent] = []
-
-    /// What is known about the request under way.
-    private struct Request: ~Copyable {
-        let run: FastCGIRun
-        var machine: FastCGIRequestStateMachine
-        var assembler: ResponseAssembler
-        let sentAt: NIODeadline
-        var bodyIsFinished: Bool
-        /// The body's writer, who waits until the application takes more.
-        var bodyWriter: CheckedContinuation<Void, Never>?
-        /// What the answer ends with, once this is known.
-        var outcome: Outcome?
-    }
-
-    private enum Outcome {
-        case ended(connectionIsReusable: Bool)
-        case failed(BackendError)
-    }
 
     init(eventLoop: any EventLoop, upstream: Int, backend: FastCGIBackend, timeouts: FastCGITimeouts) {
         self.eventLoop = eventLoop
@@ -125,7 +113,10 @@ final class FastCGIConnection: ChannelDuplexHandler, @unchecked Sendable {
             context.writeFastCGIInput(body)
             context.writeFastCGIInputEnd()
         }
+        // Where the channel is closed inside of `flush`, the write itself has failed.
+        self.isCutOff = true
         context.flush()
+        self.isCutOff = false
     }
 
     private func writeOnLoop(_ chunk: ByteBuffer, for run: FastCGIRun, then writer: CheckedContinuation<Void, Never>) {
@@ -209,7 +200,7 @@ final class FastCGIConnection: ChannelDuplexHandler, @unchecked Sendable {
         let run = request.run
         if case .fail(let answerHasBegun) = request.machine.connectionClosed() {
             let isStale = self.hasServed && !answerHasBegun && .now() - request.sentAt <= run.repeatWindow
-            if isStale, run.repeats(nothingWasSent: false) {
+            if isStale, run.isIdempotent || self.isCutOff, run.repeats(nothingWasSent: false) {
                 self.backend.connectionClosed(self, reconnectingFor: run)
                 return
             }
@@ -218,8 +209,28 @@ final class FastCGIConnection: ChannelDuplexHandler, @unchecked Sendable {
         self.backend.connectionClosed(self)
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case ChannelEvent.inputClosed = event else { return context.fireUserInboundEventTriggered(event) }
+        self.inputHasEnded = true
+        if let run = self.request?.run, !run.isIdempotent {
+            self.isCutOff = context.channel.hasUnreadOutput
+            if !self.isCutOff { return self.awaitEnd(context) }
+        }
+        context.close(promise: nil)
+    }
+
+    /// php-fpm and libfcgi end their own side first, read what still comes, and wait for our end: what they have read then
+    /// they do not execute. The connections of a process that has died are gone at once.
+    private func awaitEnd(_ context: ChannelHandlerContext) {
+        context.eventLoop.assumeIsolated().scheduleTask(in: Self.politeness) {
+            self.isCutOff = true
+            self.context?.close(promise: nil)
+        }
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // Whatever is wrong with the socket, the connection is of no use any more; `channelInactive` tells the rest.
+        if !self.inputHasEnded, (error as? IOError)?.errnoCode == ECONNRESET { self.isCutOff = true }
         context.close(promise: nil)
     }
 
@@ -298,12 +309,13 @@ final class FastCGIConnection: ChannelDuplexHandler, @unchecked Sendable {
         case .ignore:
             break
         case .deliverOutput(let bytes):
-            self.silence.end()
             do throws(CGIResponseError) {
                 try request.assembler.received(bytes) { self.batch.append($0) }
             } catch {
                 request.outcome = .failed(BackendError(.malformedResponse, error.rawValue))
             }
+            // A head that comes byte by byte must be whole in time.
+            if request.assembler.hasHead { self.silence.end() }
         case .deliverErrorOutput(let bytes):
             if request.assembler.hasHead { self.silence.end() }
             self.batch.append(.errorText(bytes))

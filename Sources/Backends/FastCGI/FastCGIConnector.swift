@@ -37,6 +37,8 @@ struct FastCGIConnector: Sendable {
     private func connectOnce(_ connection: FastCGIConnection) -> EventLoopFuture<any Channel> {
         let bootstrap = ClientBootstrap(group: self.eventLoop)
             .connectTimeout(self.timeout)
+            // What the application has read is looked at before the channel is closed.
+            .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(connection)

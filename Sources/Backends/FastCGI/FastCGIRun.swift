@@ -16,6 +16,8 @@ final class FastCGIRun: Sendable {
     let answersHead: Bool
     /// How soon after sending a kept-alive connection must be lost for the request to be repeated.
     let repeatWindow: TimeAmount
+    /// Whether doing it twice is as good as once (RFC 9110 §9.2.2).
+    let isIdempotent: Bool
     let events = ResponseEvents()
 
     private enum Phase {
@@ -68,13 +70,12 @@ final class FastCGIRun: Sendable {
         self.eventLoop = request.eventLoop
         let method = parameters.string("REQUEST_METHOD") ?? "GET"
         self.answersHead = method == "HEAD"
-        // RFC 9110 §9.2.2.
-        let isIdempotent =
+        self.isIdempotent =
             switch method {
             case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE": true
             default: false
             }
-        self.repeatWindow = isIdempotent ? repeatWindow * 10 : repeatWindow
+        self.repeatWindow = self.isIdempotent ? repeatWindow * 10 : repeatWindow
     }
 
     var loopID: ObjectIdentifier { ObjectIdentifier(self.eventLoop) }

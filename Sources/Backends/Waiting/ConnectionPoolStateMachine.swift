@@ -25,18 +25,21 @@ struct ConnectionPoolStateMachine<Connection: AnyObject, Waiter: AnyObject> {
 
     enum LeaseAction {
         case proceed(Lease)
-        /// - Parameter armTimer: when `expire` wants to be called, where no timer runs yet.
-        case wait(armTimer: NIODeadline?)
+        /// - Parameters:
+        ///   - armTimer: when `expire` wants to be called, where no timer runs yet.
+        ///   - turn: of whoever waits for longest, where a place is free after all.
+        case wait(armTimer: NIODeadline?, turn: Turn?)
         case refuse(Refusal)
     }
 
     enum FreeAction {
-        case hand(to: Waiter)
+        /// - Parameter turn: of the next one that waits, where another place is free: an upstream may be back in use.
+        case hand(to: Waiter, turn: Turn?)
         case park
         case close
     }
 
-    /// A waiter whose turn has come because a place became free.
+    /// A waiter whose turn has come because a place is free.
     struct Turn {
         var waiter: Waiter
         var lease: Lease
@@ -88,7 +91,7 @@ struct ConnectionPoolStateMachine<Connection: AnyObject, Waiter: AnyObject> {
             return .proceed(lease)
         }
         switch self.line.join(waiter, on: loop, now: now) {
-        case .waiting(let deadline): return .wait(armTimer: deadline)
+        case .waiting(let deadline): return .wait(armTimer: deadline, turn: self.nextTurn(now: now))
         case .full: return .refuse(.full)
         }
     }
@@ -98,7 +101,7 @@ struct ConnectionPoolStateMachine<Connection: AnyObject, Waiter: AnyObject> {
         if let lease = self.choose(on: loop, except: [], now: now) {
             return .proceed(lease)
         }
-        return .wait(armTimer: self.line.rejoin(waiter, on: loop, now: now))
+        return .wait(armTimer: self.line.rejoin(waiter, on: loop, now: now), turn: nil)
     }
 
     /// - Returns: whether the upstream had been given up before.
@@ -128,7 +131,7 @@ struct ConnectionPoolStateMachine<Connection: AnyObject, Waiter: AnyObject> {
         if let lease = self.choose(on: loop, except: tried, now: now) {
             action = .proceed(lease)
         } else if self.upstreams.indices.contains(where: { !tried.contains($0) }) {
-            action = .wait(armTimer: self.line.rejoin(waiter, on: loop, now: now))
+            action = .wait(armTimer: self.line.rejoin(waiter, on: loop, now: now), turn: nil)
         } else {
             action = .refuse(.unreachable)
         }
@@ -143,7 +146,7 @@ struct ConnectionPoolStateMachine<Connection: AnyObject, Waiter: AnyObject> {
         now: NIODeadline
     ) -> FreeAction {
         if let entry = self.line.popFirst() {
-            return .hand(to: entry.waiter)
+            return .hand(to: entry.waiter, turn: self.nextTurn(now: now))
         }
         guard !self.isShuttingDown else { return .close }
         self.upstreams[upstream].idle.append((connection, loop, now))

@@ -1,3 +1,4 @@
+import Backends
 import Glibc
 import Logging
 import ServiceLifecycle
@@ -24,6 +25,7 @@ struct SignalWatch: Sendable {
                 self.generations.reloadConfiguration()
             } else if isEnding {
                 self.logger.warning("a second signal: ending at once")
+                CGIBackend.killAllScripts()
                 _exit(1)
             } else {
                 isEnding = true

@@ -226,12 +226,16 @@ struct CGIBackendTests {
             #expect(symlink(target, "\(root)/\(name)") == 0)
         }
         mkfifo("\(root)/fifo", 0o755)
+        // Whoever has an account could have it run what he likes.
+        self.script("everybodys", "#!/bin/sh\nprintf 'A: b\\n\\neverybodys'\n")
+        chmod("\(root)/everybodys", 0o777)
         let backend = try self.backend()
         let expected: KeyValuePairs<String, BackendError.Code> = [
             "/absolute": .forbidden, "/up": .forbidden, "/folder/evil": .forbidden, "/magic": .forbidden,
             "/loop": .forbidden, "/dangling": .notFound, "/absoluteInside": .forbidden, "/missing": .notFound,
             "/plain": .forbidden, "/plain/x": .forbidden, "/sub": .forbidden, "/sub/missing/x": .notFound,
-            "/fifo": .forbidden, "/": .notFound, "": .notFound, "good": .forbidden,
+            "/fifo": .forbidden, "/everybodys": .forbidden, "/everybodys/x": .forbidden, "/": .notFound, "": .notFound,
+            "good": .forbidden,
             "/../\(outside.path.dropFirst(5))/evil": .forbidden, "/sub/../good": .forbidden, "/..": .forbidden,
             "/good\n": .forbidden, "/good\0": .forbidden, "/good\r": .forbidden,
             "/\(String(repeating: "x", count: 300))": .notFound, "/\(String(repeating: "x/", count: 5_000))": .notFound,

@@ -145,11 +145,70 @@ final class FastCGIBackendTests: Sendable {
             $0.connections = 1
             $0.repeatWindow = .seconds(60)
         }
-        for _ in 0..<3 {
+        for _ in 0..<6 {
             #expect(await backend.answer(self.get).text == "x")
-            #expect(await backend.answer(self.post).text == "x")
         }
         #expect(application.connectionCount == 6)
+        // What was read whole may have been done: a POST is not done twice.
+        let post = await backend.answer(self.post)
+        #expect(post.error?.code == .connectionClosed)
+        #expect(application.connectionCount == 6)
+    }
+
+    @Test func aPostThatWasNotReadIsSentOnceMore() async throws {
+        let application = try await self.application { connection, _, record in
+            guard endsRequest(record) else { return [] }
+            return [.send(Records.answer("x"))] + (connection == 0 ? [.stopReading] : [])
+        }
+        let backend = self.backend(application) {
+            $0.connections = 1
+            $0.repeatWindow = .seconds(60)
+        }
+        #expect(await backend.answer(self.post).text == "x")
+        let exchange = try await backend.begin(self.post)
+        try await Task.sleep(for: .milliseconds(20))
+        application.closeConnections()
+        #expect(await Answer(exchange).text == "x")
+        #expect(application.connectionCount == 2)
+    }
+
+    @Test func aHeadThatComesByteByByteMustBeWholeInTime() async throws {
+        let application = try await self.application { _, _, _ in [] }
+        let backend = self.backend(application) { $0.responseTimeout = .milliseconds(300) }
+        let exchange = try await backend.begin(self.get)
+        let start = ContinuousClock.now
+        let sender = Task {
+            while !Task.isCancelled {
+                try await application.send(Records.output("A"))
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        #expect(await Answer(exchange).error?.code == .timedOut)
+        #expect(ContinuousClock.now - start < .seconds(30))
+        sender.cancel()
+    }
+
+    /// Whether it was still in line then or not: its place is free again.
+    @Test func whoGivesUpWhenItsTurnComesLeavesNothingBehind() async throws {
+        let application = try await self.application { _, _, record in
+            endsRequest(record) ? [.send(Records.answer("x"))] : []
+        }
+        let backend = self.backend(application) { $0.connections = 1 }
+        for round in 0..<300 {
+            let first = try await backend.begin(request(["REQUEST_METHOD": "POST"], body: .streamed))
+            let waiting = Task {
+                _ = try await backend.begin(request(["REQUEST_METHOD": "POST"], body: .streamed)).next()
+            }
+            if round % 2 == 0 { await Task.yield() }
+            async let finished: Void = first.finishBody()
+            for _ in 0..<(round % 7) { await Task.yield() }
+            waiting.cancel()
+            try await finished
+            #expect(await Answer(first).text == "x")
+            await #expect(throws: (any Error).self) { try await waiting.value }
+        }
+        #expect(await backend.answer(self.get).text == "x")
+        await backend.shutDown()
     }
 
     @Test func aFreshConnectionThatIsClosedIsNotTriedAgain() async throws {

@@ -15,6 +15,8 @@ final class FakeApplication: Sendable {
     enum Step: Sendable {
         case send(ByteBuffer)
         case close
+        /// What comes next stays unread.
+        case stopReading
     }
 
     /// - connection: counted from 0.
@@ -123,6 +125,8 @@ final class FakeApplication: Sendable {
                     switch step {
                     case .send(let bytes): context.writeAndFlush(self.wrapOutboundOut(bytes), promise: nil)
                     case .close: context.close(promise: nil)
+                    case .stopReading:
+                        context.channel.setOption(.autoRead, value: false).whenFailure { _ in }
                     }
                 }
                 if record.type == 5, record.content.readableBytes == 0 { self.request += 1 }

@@ -27,8 +27,8 @@ struct ConnectionPoolStateMachineTests {
         switch action {
         case .proceed(.use): "use"
         case .proceed(.connect(let upstream)): "connect \(upstream)"
-        case .wait(.some): "wait and arm"
-        case .wait(.none): "wait"
+        case .wait(armTimer: .some, turn: _): "wait and arm"
+        case .wait(armTimer: .none, turn: _): "wait"
         case .refuse(let refusal): "\(refusal)"
         }
     }
@@ -90,7 +90,7 @@ struct ConnectionPoolStateMachineTests {
         _ = machine.requestArrived(second, on: self.loop, now: self.start)
         for expected in [first, second] {
             guard
-                case .hand(let waiter) = machine.connectionFreed(
+                case .hand(let waiter, nil) = machine.connectionFreed(
                     self.here,
                     upstream: 0,
                     loop: self.loop,
@@ -150,6 +150,40 @@ struct ConnectionPoolStateMachineTests {
         #expect(!answer2)
     }
 
+    @Test func anUpstreamThatIsBackIsUsedThoughOthersWait() {
+        var machine = self.machine(upstreams: 2)
+        let waiters = (0..<3).map { _ in Waiter() }
+        #expect(self.arrive(&machine) == "connect 0")
+        _ = machine.connectFailed(upstream: 0, waiter: Waiter(), tried: [0, 1], on: self.loop, now: self.start)
+        #expect(self.arrive(&machine) == "connect 1")
+        _ = machine.requestArrived(waiters[0], on: self.loop, now: self.start)
+        _ = machine.requestArrived(waiters[1], on: self.loop, now: self.start)
+        let later = self.start + .milliseconds(100)
+        // By the next one that comes: the first in line has its turn there.
+        guard case .wait(_, .some(let turn)) = machine.requestArrived(waiters[2], on: self.loop, now: later),
+            case .connect(0) = turn.lease
+        else {
+            Issue.record("the upstream may be tried again")
+            return
+        }
+        #expect(turn.waiter === waiters[0])
+        // And by a connection that becomes free elsewhere.
+        _ = machine.connectionClosed(self.there, upstream: 0, now: self.start)
+        guard
+            case .hand(let next, let other) = machine.connectionFreed(
+                self.here,
+                upstream: 1,
+                loop: self.loop,
+                now: later
+            )
+        else {
+            Issue.record("somebody waits")
+            return
+        }
+        #expect(next === waiters[1] || next === waiters[2])
+        #expect(other == nil || other?.waiter === waiters[2])
+    }
+
     @Test func whenAllAreHeldOutTheOneWhoseTimeEndsFirstIsTriedAndThenTheRequestFails() {
         var machine = self.machine(upstreams: 2)
         let waiter = Waiter()
@@ -182,7 +216,8 @@ struct ConnectionPoolStateMachineTests {
         #expect(self.arrive(&machine) == "wait and arm")
         let failure = machine.connectFailed(upstream: 0, waiter: waiter, tried: [0], on: self.loop, now: self.start)
         #expect(self.text(failure.action) == "wait")
-        guard case .hand(let next) = machine.connectionFreed(self.here, upstream: 1, loop: self.loop, now: self.start)
+        guard
+            case .hand(let next, _) = machine.connectionFreed(self.here, upstream: 1, loop: self.loop, now: self.start)
         else {
             Issue.record("somebody waits")
             return
