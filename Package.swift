@@ -155,7 +155,7 @@ let package = Package(
         tests("ResponderTests", ["Responder", "CGI", "FastCGI", "GatewayTesting", "CLinux", nioCore, nioPosix]),
         tests(
             "GatewayTests",
-            ["Gateway", "Configuration", "Sessions", "CGI", "GatewayTesting", nioCore, nioPosix]
+            ["Gateway", "Responder", "Configuration", "Sessions", "CGI", "GatewayTesting", nioCore, nioPosix]
         ),
         .testTarget(
             name: "AdapterTests",

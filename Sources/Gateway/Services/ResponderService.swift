@@ -37,6 +37,7 @@ extension ResponderConfiguration {
         )
         self.headerTimeout = configuration.headerTimeout
         self.clientTimeout = configuration.clientTimeout
+        self.writeTimeout = configuration.clientTimeout
         self.minimumRate = configuration.minimumRate
         self.maximumConnections = configuration.maximumConnections
     }

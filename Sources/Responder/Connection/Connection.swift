@@ -85,10 +85,12 @@ final class Connection: ChannelDuplexHandler, @unchecked Sendable {
         }
     }
 
-    /// Closes the connection unless a request is under way; one that has just come in counts.
+    /// Closes the connection unless a request is under way; one that has just come in, or begins to, counts.
     func closeIfIdle() {
         self.perform { state, effects in
-            guard case .head = state.phase, self.context != nil, !state.hasUnreadInput else { return }
+            guard case .head = state.phase, !state.headGuard.hasBegun, self.context != nil, !state.hasUnreadInput else {
+                return
+            }
             state.close(self, &effects)
         }
     }

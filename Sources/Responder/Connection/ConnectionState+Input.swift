@@ -12,7 +12,6 @@ extension ConnectionState {
         switch self.phase {
         case .head:
             self.headReceived(bytes, connection, &effects)
-            if self.phase == .head, connection.core.isStopping { self.close(connection, &effects) }
         case .collecting:
             self.collect(bytes, connection, &effects)
         case .active where self.exchange?.isBodyComplete == true:

@@ -37,8 +37,7 @@ struct LibraryRequest: @unchecked Sendable {
         return request
     }
 
-    /// The parameters: of repeated HTTP_COOKIE values one, joined by "; "; of any other name the last value, as a
-    /// repeated `fastcgi_param` works with php-fpm.
+    /// The parameters, one pair per name: see `ParameterBuilder`.
     func parameters(repeated: inout Int) -> Parameters {
         var builder = ParameterBuilder()
         // The first entry is FCGI_ROLE, which the library itself adds.
