@@ -16,6 +16,10 @@ package final class StoreCounters: Sendable {
         package var repairsDropped = 0
         /// Requests whose cookies name different sessions: they get none.
         package var conflictingCookies = 0
+        /// Answers behind their response's head that were carried out.
+        package var lateAnswers = 0
+        /// Those that could not be read.
+        package var lateAnswersRefused = 0
     }
 
     private let loads = Atomic<Int>(0)
@@ -27,6 +31,8 @@ package final class StoreCounters: Sendable {
     private let repairs = Atomic<Int>(0)
     private let repairsDropped = Atomic<Int>(0)
     private let conflictingCookies = Atomic<Int>(0)
+    private let lateAnswers = Atomic<Int>(0)
+    private let lateAnswersRefused = Atomic<Int>(0)
 
     /// What was logged of the servers, so that one event loop does not repeat what another has told.
     let transitions = ServerTransitionLog()
@@ -43,6 +49,9 @@ package final class StoreCounters: Sendable {
     func repairDropped() { self.repairsDropped.wrappingAdd(1, ordering: .relaxed) }
     package func conflictingCookiesSeen() { self.conflictingCookies.wrappingAdd(1, ordering: .relaxed) }
 
+    package func lateAnswerCame() { self.lateAnswers.wrappingAdd(1, ordering: .relaxed) }
+    package func lateAnswerRefused() { self.lateAnswersRefused.wrappingAdd(1, ordering: .relaxed) }
+
     package var snapshot: Snapshot {
         Snapshot(
             loads: self.loads.load(ordering: .relaxed),
@@ -53,7 +62,9 @@ package final class StoreCounters: Sendable {
             corruptCopies: self.corruptCopies.load(ordering: .relaxed),
             repairs: self.repairs.load(ordering: .relaxed),
             repairsDropped: self.repairsDropped.load(ordering: .relaxed),
-            conflictingCookies: self.conflictingCookies.load(ordering: .relaxed)
+            conflictingCookies: self.conflictingCookies.load(ordering: .relaxed),
+            lateAnswers: self.lateAnswers.load(ordering: .relaxed),
+            lateAnswersRefused: self.lateAnswersRefused.load(ordering: .relaxed)
         )
     }
 
@@ -84,6 +95,7 @@ extension StoreCounters.Snapshot {
             "corrupt_copies": self.corruptCopies - earlier.corruptCopies,
             "repairs_dropped": self.repairsDropped - earlier.repairsDropped,
             "conflicting_cookies": self.conflictingCookies - earlier.conflictingCookies,
+            "late_answers_refused": self.lateAnswersRefused - earlier.lateAnswersRefused,
         ]
         return all.filter { $0.value > 0 }
     }

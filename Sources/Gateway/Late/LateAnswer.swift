@@ -2,6 +2,7 @@ import Configuration
 import Logging
 import NIOCore
 import Sessions
+import Store
 
 /// An answer about the session that comes after the response's head: gathered, and carried out at its end.
 ///
@@ -42,7 +43,7 @@ struct LateAnswer {
                 metadata: ["lines": "\(self.otherLines)"]
             )
         }
-        guard self.answer.isAnnounced else { return nil }
+        guard self.answer.isAnnounced || self.error != nil else { return nil }
         do {
             if let error = self.error { throw error }
             let change = try self.answer.finish()
@@ -51,12 +52,14 @@ struct LateAnswer {
             if !change.controls.contains(.readonly) { self.visit.hasLateAnswer = true }
             _ = await self.visit.apply(change, isAnnounced: false)
             self.visit.lateAnswerCame()
+            self.visit.site.counters.lateAnswerCame()
             self.visit.site.logger.log(
                 level: self.visit.lateLevel,
                 "a late answer about a session",
                 metadata: .of([.outcome: self.visit.outcome.rawValue])
             )
         } catch {
+            self.visit.site.counters.lateAnswerRefused()
             self.visit.site.logger.error(
                 "a late answer cannot be carried out: the session is as it was",
                 metadata: .of([.error: "\(error)"])
@@ -67,12 +70,12 @@ struct LateAnswer {
 }
 
 extension SessionVisit {
-    /// What did not end well, and what the response could only announce, is said; else there would be a line for each request.
+    /// What did not end well is said, and the end of what the response's head called pending.
     fileprivate var lateLevel: Logger.Level {
         switch self.outcome {
         case .unknown, .unavailable: .warning
         case .discarded: .notice
-        default: self.isAnnounced ? .info : .debug
+        default: self.isPending ? .info : .debug
         }
     }
 }

@@ -11,6 +11,7 @@ import Store
 struct RequestPath: Sendable {
     let request: IncomingRequest
     let worker: Worker
+    let generation: LoopGeneration
     let site: Site
     let store: any SessionStorage
     /// Nil where no sessions are taken over from another store.
@@ -70,7 +71,12 @@ struct RequestPath: Sendable {
         self.worker.lateAnswers.requestStarted(visit)
         await self.forward(consume parameters, visit: visit)
         visit.end()
-        self.worker.lateAnswers.requestEnded(visit, mayAnswerLate: !visit.hasAnswered)
+        // Where no head has gone on, whatever the backend says counts for nothing.
+        self.worker.lateAnswers.requestEnded(
+            visit,
+            of: self.generation,
+            mayAnswerLate: visit.isHeadSent && !visit.hasAnswered
+        )
     }
 
     // MARK: Backend

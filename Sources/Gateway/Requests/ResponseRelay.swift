@@ -60,6 +60,8 @@ struct ResponseRelay {
             case .end:
                 try await self.finishErrorText()
                 await self.finishLateAnswer()
+                // One that has come by the socket, whose sender does not wait for its word.
+                await self.visit?.settle()
                 await self.request.finish()
                 return
             }
@@ -83,14 +85,7 @@ struct ResponseRelay {
                 // What was announced has overtaken the head: the data here are older.
                 answer.change.data = nil
             }
-            head.fields.removeAll { field in
-                field.isSetCookie
-                    && visit.cookie.isMeant(
-                        bySetCookie: field.value.readableBytesView,
-                        id: visit.id,
-                        nextID: visit.nextID
-                    )
-            }
+            head.removeSetCookies(of: visit.cookie, id: visit.id, nextID: visit.nextID)
             if let response = await visit.apply(answer.change, isAnnounced: answer.isAnnounced) {
                 await response.send(to: self.request)
                 return false
@@ -101,9 +96,12 @@ struct ResponseRelay {
                 !answer.isOpenEnded && (answer.change.data != nil || answer.change.controls.contains(.destroy))
             self.addCaching(to: &head, visit)
             if let cookie = visit.setCookie { head.append("Set-Cookie", cookie) }
-            outcome = visit.outcome
+            outcome = visit.isAwaited && visit.outcome.isOrdinary ? .pending : visit.outcome
+            visit.isPending = outcome == .pending
         } else {
-            head.removeSessionFields(contract: self.path.site.configuration.contract)
+            let site = self.path.site
+            head.removeSessionFields(contract: site.configuration.contract)
+            head.removeSetCookies(of: site.cookies.cookie(underHTTPS: self.request.parameters.isHTTPS))
         }
         if !self.path.site.configuration.passesXAccel {
             head.fields.removeAll { $0.isXAccel }
@@ -258,6 +256,14 @@ extension CGIResponseHead.Field {
 }
 
 extension CGIResponseHead {
+    /// The session's cookie is the gateway's alone.
+    mutating func removeSetCookies(of cookie: SessionCookie, id: SessionID? = nil, nextID: SessionID? = nil) {
+        self.fields.removeAll { field in
+            field.isSetCookie
+                && cookie.isMeant(bySetCookie: field.value.readableBytesView, id: id, nextID: nextID)
+        }
+    }
+
     /// Takes out what would be an answer about a session, of a request that has none.
     mutating func removeSessionFields(contract: GatewayConfiguration.Contract) {
         self.fields.removeAll { field in

@@ -14,7 +14,7 @@ enum SessionOutcome: String, Sendable {
     case moved
     /// A path without sessions.
     case bypassed
-    /// An answer has been announced that comes after the head.
+    /// An answer has been announced that comes after the head. What becomes of that is in the log.
     case pending
     /// From, or to, fewer servers than it should.
     case degraded
@@ -26,4 +26,7 @@ enum SessionOutcome: String, Sendable {
     case unavailable
     /// The client has asked for too many ids that nobody knows.
     case limited
+
+    /// Whether nothing has happened that must be said where the end is still to come.
+    var isOrdinary: Bool { self == .loaded || self == .unchanged || self == .saved }
 }

@@ -9,11 +9,11 @@ import Synchronization
 /// They wait here, before the session is loaded and before a place at the backend is taken. The order is that of their
 /// coming; between gateways it is chance.
 final class SessionTurns: Sendable {
-    private let timeout: Duration
-    private let state: Mutex<State>
+    private let state = Mutex(State())
 
     private struct State {
-        var queue: TurnQueue
+        var queue = TurnQueue(maximumWaiting: 0)
+        var timeout: Duration = .zero
         var waiters: [TurnQueue.Ticket: UnsafeContinuation<Void, Never>] = [:]
 
         /// - Returns: the one who is next and waits.
@@ -22,25 +22,31 @@ final class SessionTurns: Sendable {
         }
     }
 
-    init(maximumWaiting: Int, timeout: Duration) {
-        self.timeout = timeout
-        self.state = Mutex(State(queue: TurnQueue(maximumWaiting: maximumWaiting)))
+    /// - Parameters:
+    ///   - maximumWaiting: for each session, beside the one whose turn it is.
+    ///   - timeout: how long a turn is waited for.
+    func setLimits(maximumWaiting: Int, timeout: Duration) {
+        self.state.withLock { state in
+            state.queue.maximumWaiting = maximumWaiting
+            state.timeout = timeout
+        }
     }
 
     /// - Returns: nil where too many wait already, where it took too long, or where the visitor has gone.
     func take(_ key: SessionKey, in store: any SessionStorage, on eventLoop: any EventLoop) async -> SessionTurn? {
         let start = ContinuousClock.now
+        let (answer, timeout) = self.state.withLock { ($0.queue.enter(key), $0.timeout) }
         let ticket: TurnQueue.Ticket
-        switch self.state.withLock({ $0.queue.enter(key) }) {
+        switch answer {
         case .full:
             return nil
         case .granted(let granted):
             ticket = granted
         case .waiting(let waiting):
-            guard await self.wait(key, waiting, on: eventLoop) else { return nil }
+            guard await self.wait(key, waiting, for: timeout, on: eventLoop) else { return nil }
             ticket = waiting
         }
-        switch await store.takeTurn(key, timeout: self.timeout - (.now - start)) {
+        switch await store.takeTurn(key, timeout: timeout - (.now - start)) {
         case .held(let lease):
             return SessionTurn(turns: self, key: key, ticket: ticket, lease: lease)
         case .unprotected:
@@ -56,8 +62,13 @@ final class SessionTurns: Sendable {
     }
 
     /// - Returns: whether its turn has come; otherwise it is in the queue no longer.
-    private func wait(_ key: SessionKey, _ ticket: TurnQueue.Ticket, on eventLoop: any EventLoop) async -> Bool {
-        let timer = eventLoop.scheduleTask(in: TimeAmount(self.timeout)) {
+    private func wait(
+        _ key: SessionKey,
+        _ ticket: TurnQueue.Ticket,
+        for timeout: Duration,
+        on eventLoop: any EventLoop
+    ) async -> Bool {
+        let timer = eventLoop.scheduleTask(in: TimeAmount(timeout)) {
             self.giveUp(key, ticket)
         }
         defer { timer.cancel() }

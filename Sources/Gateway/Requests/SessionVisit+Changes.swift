@@ -10,22 +10,37 @@ extension SessionVisit {
     /// - Returns: a response that takes the place of the backend's, where the session's fate forbids that one.
     func apply(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
         // One answer at a time: each goes out from what the one before has saved.
-        if self.isApplying {
-            await withCheckedContinuation { self.waiting.append($0) }
-        }
+        await self.waitForApplying()
         self.isApplying = true
-        defer {
-            if self.waiting.isEmpty {
-                self.isApplying = false
-            } else {
-                self.waiting.removeFirst().resume()
-            }
-        }
+        defer { self.applied() }
         return await self.carryOut(change, isAnnounced: isAnnounced)
     }
 
+    /// Returns when no answer is being carried out.
+    func settle() async {
+        guard self.isApplying else { return }
+        await self.waitForApplying()
+        self.applied()
+    }
+
+    /// Whoever has waited has its turn, which it ends with `applied`.
+    private func waitForApplying() async {
+        if self.isApplying { await withCheckedContinuation { self.waiting.append($0) } }
+    }
+
+    private func applied() {
+        if self.waiting.isEmpty {
+            self.isApplying = false
+        } else {
+            self.waiting.removeFirst().resume()
+        }
+    }
+
     private func carryOut(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
-        if case .anonymous = self.state { return nil }
+        if case .anonymous = self.state {
+            // Nothing is kept, but nobody is told that they have signed out.
+            return change.controls.contains(.destroy) && self.browserHasCookie ? self.unavailable() : nil
+        }
         if self.isReadOnly {
             if change != SessionChange() {
                 self.site.logger.notice("a change of a session by a path that is readonly was left out")

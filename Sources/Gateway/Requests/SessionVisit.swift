@@ -35,6 +35,8 @@ final class SessionVisit: @unchecked Sendable {
     var isHeadSent = false
     /// Whether the browser was given `id` though there is no session yet: a late answer was announced.
     var isAnnounced = false
+    /// Whether the response's head has said `pending`.
+    var isPending = false
     /// Whether the backend has answered for good, in the response's head: what comes late is refused.
     var hasAnswered = false {
         didSet { if self.hasAnswered { self.endTurn() } }

@@ -82,7 +82,7 @@ final class Worker: @unchecked Sendable {
     }
 
     /// Puts another configuration in force.
-    /// - Returns: succeeds when the last request of the old one has ended.
+    /// - Returns: succeeds when the last request of the old one has ended, and its late answers have had their time.
     func install(_ generation: LoopGeneration) async -> EventLoopFuture<Void> {
         await self.onLoop {
             let old = self.generation
@@ -94,7 +94,10 @@ final class Worker: @unchecked Sendable {
     /// No request starts any more.
     /// - Returns: succeeds when the last one has ended and the store's connections are closed.
     func retire() async -> EventLoopFuture<Void> {
-        await self.onLoop { self.generation.retire() }
+        await self.onLoop {
+            self.lateAnswers.close()
+            return self.generation.retire()
+        }
     }
 
     private func onLoop<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
@@ -117,8 +120,8 @@ final class Worker: @unchecked Sendable {
 
     private func serve(_ request: IncomingRequest) async {
         let generation = self.generation
-        generation.requestStarted()
-        defer { generation.requestEnded() }
+        generation.useBegan()
+        defer { generation.useEnded() }
         guard let index = generation.shared.table.site(of: request.parameters) else {
             self.logger.warning(
                 "a request that matches no site",
@@ -130,6 +133,7 @@ final class Worker: @unchecked Sendable {
         let path = RequestPath(
             request: request,
             worker: self,
+            generation: generation,
             site: generation.shared.sites[index],
             store: generation.stores[index],
             adoption: generation.adoptions[index]

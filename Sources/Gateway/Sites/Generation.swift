@@ -14,6 +14,8 @@ final class Generation: Sendable {
     let databases: SiteDatabases
     /// By the name of the site that the sessions belong to.
     let adoptions: [String: SiteAdoption]
+    /// Likewise, of those whose requests wait for each other.
+    private let turns: [String: SessionTurns]
 
     /// Opens the databases, and makes their tables or looks whether they are there.
     /// - Parameter previous: the one that it takes the place of: what waits for its databases goes over.
@@ -49,9 +51,13 @@ final class Generation: Sendable {
         var turns: [String: SessionTurns] = [:]
         for site in configuration.sites where site.concurrency == .serialize {
             if turns[site.storeName] == nil {
-                turns[site.storeName] = SessionTurns(maximumWaiting: site.maximumWaiting, timeout: site.lockTimeout)
+                // Of a reload's two generations, too, one request is at work on a session.
+                let kept = previous?.turns[site.storeName] ?? SessionTurns()
+                kept.setLimits(maximumWaiting: site.maximumWaiting, timeout: site.lockTimeout)
+                turns[site.storeName] = kept
             }
         }
+        self.turns = turns
         // And they take over from one store.
         var adoptions: [String: SiteAdoption] = [:]
         for site in configuration.sites where adoptions[site.storeName] == nil {
@@ -110,7 +116,7 @@ final class LoopGeneration: @unchecked Sendable {
     let adoptions: [SessionAdoption?]
     /// Each once.
     private let ownAdoptions: [SessionAdoption]
-    private var requests = 0
+    private var uses = 0
     private var isRetired = false
     private let drained: EventLoopPromise<Void>
 
@@ -165,18 +171,19 @@ final class LoopGeneration: @unchecked Sendable {
         return self.ownStores.allSatisfy { $0.store.pool.isReady } && self.ownAdoptions.allSatisfy(\.isReady)
     }
 
-    func requestStarted() {
+    /// A request, or a wait for its late answer, begins.
+    func useBegan() {
         self.eventLoop.assertInEventLoop()
-        self.requests += 1
+        self.uses += 1
     }
 
-    func requestEnded() {
+    func useEnded() {
         self.eventLoop.assertInEventLoop()
-        self.requests -= 1
+        self.uses -= 1
         self.completeIfDrained()
     }
 
-    /// No request starts in it any more. The future succeeds when the last one has ended and the stores are closed.
+    /// No request starts in it any more. The future succeeds when the last use has ended and the stores are closed.
     func retire() -> EventLoopFuture<Void> {
         self.eventLoop.assertInEventLoop()
         self.isRetired = true
@@ -192,7 +199,7 @@ final class LoopGeneration: @unchecked Sendable {
 
     private func completeIfDrained() {
         // Once: a promise may not be fulfilled twice.
-        guard self.isRetired, self.requests == 0 else { return }
+        guard self.isRetired, self.uses == 0 else { return }
         self.isRetired = false
         self.drained.succeed(())
     }

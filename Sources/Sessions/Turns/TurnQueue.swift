@@ -22,7 +22,8 @@ package struct TurnQueue: Sendable {
         var waiting = Deque<Ticket>()
     }
 
-    private let maximumWaiting: Int
+    /// For each session, beside the one whose turn it is. Those that wait already go on doing so.
+    package var maximumWaiting: Int
     private var lines: [SessionKey: Line] = [:]
     private var lastNumber: UInt64 = 0
 

@@ -50,6 +50,41 @@ struct LifeCycleTests {
         #expect(try await inFlight.value == 502)
     }
 
+    @Test func aSecondSignalKillsTheScriptsAndWhatTheyHaveStarted() async throws {
+        let stack = try await FaultStack(FaultStack.Settings { $0.memcacheds = 0 })
+        try stack.pages.write(
+            "cgi-bin/family.sh",
+            """
+            #!/bin/sh
+            trap '' TERM
+            sleep 1000 &
+            echo "$$ $!" > '\(stack.pages.path("family.tmp"))'
+            mv '\(stack.pages.path("family.tmp"))' '\(stack.pages.path("family"))'
+            wait
+            """,
+            mode: 0o755
+        )
+        let inFlight = Task { try await stack.client().get("/cgi-bin/family.sh").status }
+        let text = try await stack.waitForFile("family")
+        let family = text.split { !$0.isNumber }.compactMap { pid_t($0) }
+        #expect(family.count == 2)
+        let process = try stack.gateway.process
+        process.send(SIGTERM)
+        try await Eventually.holds("the first signal to be noticed") { stack.gateway.log.contains("ending") }
+        process.send(SIGTERM)
+        #expect(try await process.waitForEnd(within: .seconds(5)) == .status(1))
+        #expect(try await inFlight.value == 502)
+        try await Eventually.holds("the processes to go") {
+            family.allSatisfy { kill($0, 0) != 0 || Self.isZombie($0) }
+        }
+    }
+
+    /// Ended; whoever has adopted it has not asked yet.
+    private static func isZombie(_ process: pid_t) -> Bool {
+        let status = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+        return status.contains(") Z ")
+    }
+
     @Test func whatIsNotDoneInTimeIsCut() async throws {
         let stack = try await FaultStack(
             FaultStack.Settings {

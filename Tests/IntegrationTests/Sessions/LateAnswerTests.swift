@@ -96,6 +96,75 @@ extension SessionPathTests {
             #expect(try await visitor.view().text == "meanwhile")
         }
 
+        /// Asked often, since one time may be luck.
+        @Test func aSenderThatDoesNotWaitForItsWordHasItsSessionSavedToo() async throws {
+            var visitor = try Visitor()
+            try visitor.stack.write(
+                "lateclose.php",
+                """
+                <?php
+                require 'contract.php';
+                while (ob_get_level()) ob_end_flush();
+                flush();
+                $socket = stream_socket_client("unix://{$_SERVER['SESSION_LATE']}");
+                fwrite($socket, session_line($_GET['set']) . "\n");
+                fclose($socket);
+                usleep(20000);
+                """
+            )
+            _ = try await visitor.view("/page.php?set=start")
+            for number in 1...40 {
+                _ = try await visitor.get("/lateclose.php?set=n\(number)")
+                #expect(try await visitor.view().text == "n\(number)")
+            }
+        }
+
+        @Test func aLateLineThatIsTooLongIsSaid() async throws {
+            var visitor = try Visitor()
+            _ = try await visitor.view("/page.php?set=kept")
+            try visitor.stack.write(
+                "cgi-bin/latelong.py",
+                """
+                #!/usr/bin/python3
+                import os, sys
+                print("Content-Type: text/plain\\n\\nbegun", flush=True)
+                print("Session-Data:", os.environ["SESSION_TOKEN"], "QUFB" * 20000, file=sys.stderr)
+                """
+            )
+            visitor.site = "cgi"
+            #expect(try await visitor.get("/cgi-bin/latelong.py").text == "begun\n")
+            try await visitor.stack.awaitLogLine("a late answer cannot be carried out", "site=cgi")
+            visitor.site = nil
+            #expect(try await visitor.view().text == "kept")
+        }
+
+        @Test func anAnswerBehindAReloadIsSaved() async throws {
+            var visitor = try Visitor()
+            _ = try await visitor.view("/page.php?set=start")
+            try visitor.stack.write(
+                "latereload.php",
+                """
+                <?php
+                require 'contract.php';
+                fastcgi_finish_request();
+                meet('latereload');
+                file_put_contents('latereload.tmp', late(session_line('late')));
+                rename('latereload.tmp', 'latereload.word');
+                """
+            )
+            _ = try await visitor.get("/latereload.php")
+            try await Eventually.holds(within: .seconds(30), "the page") { try await visitor.isReached("latereload") }
+            let reloads = visitor.stack.logLines("has been read anew").count
+            try visitor.stack.gateway.reload()
+            try await Eventually.holds(within: .seconds(30), "the reload") {
+                visitor.stack.logLines("has been read anew").count > reloads
+            }
+            try visitor.letGo("latereload")
+            try await Eventually.holds(within: .seconds(30), "the answer") { visitor.stack.exists("latereload.word") }
+            #expect(visitor.stack.read("latereload.word") == "Session-Outcome: saved")
+            #expect(try await visitor.view().text == "late")
+        }
+
         @Test func whatIsNoAnswerOnTheErrorStreamReachesNginxsLogInOrder() async throws {
             var visitor = try Visitor()
             _ = try await visitor.view("/page.php?set=start")

@@ -129,6 +129,36 @@ struct SerializedSiteTests {
         try stack.openGate("dead")
     }
 
+    /// The old configuration's requests and the new one's, with the database alone.
+    @Test func aReloadLetsNobodyOvertake() async throws {
+        let stack = try await FaultStack(
+            FaultStack.Settings { settings in
+                settings.memcacheds = 0
+                settings.site = ["concurrency: serialize"]
+            }
+        )
+        var visitor = CountingVisitor(stack.client())
+        _ = await visitor.write("start")
+        let start = visitor
+        let working = Task {
+            var visitor = start
+            return await visitor.write("works", "gate=reload")
+        }
+        try await stack.waitAtGate("reload")
+        try stack.gateway.reload()
+        try await Eventually.holds("the reload") { stack.gateway.log.contains("has been read anew") }
+        let next = Task {
+            var visitor = start
+            return await visitor.write("next")
+        }
+        try await Task.sleep(for: .milliseconds(300))
+        try stack.openGate("reload")
+        #expect(await working.value.outcome == "saved")
+        let visit = await next.value
+        #expect(visit.outcome == "saved")
+        #expect(visit.seen?.nonce == "works")
+    }
+
     @Test func whoGoesAwayWhileWaitingIsPassedOver() async throws {
         let stack = try await self.stack(gateways: 1, [])
         var visitor = CountingVisitor(stack.client())

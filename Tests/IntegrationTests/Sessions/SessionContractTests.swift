@@ -188,6 +188,10 @@ extension SessionPathTests {
             #expect(view.response.header("Cache-Control") == nil)
             #expect(view.response.headers("Set-Cookie").isEmpty)
             #expect(view.response.header("Session-Data") == nil)
+            // Nor may it set the session's cookie.
+            let header = "Set-Cookie:session=Qm9vdHN0cmFwLXNlc3Npb24x"
+            let setting = try await visitor.get("/static/page.php?header[]=\(header)&header[]=Set-Cookie:other=1")
+            #expect(setting.headers("Set-Cookie") == ["other=1"])
             #expect(try await visitor.view().text == "kept")
         }
 

@@ -61,6 +61,10 @@ struct UnreachableStoreTests {
         #expect(anonymous.text.isEmpty)
         #expect(anonymous.cookies.isEmpty)
         #expect(anonymous.response.headers("Set-Cookie").isEmpty)
+        // Who signs out is not told that it was done.
+        let signOut = try await visitor.get("/page.php?control=destroy")
+        #expect(signOut.status == 503)
+        #expect(signOut.outcome == "unavailable")
         try await self.expectNothingIsPromised(try Visitor(site: "open"))
     }
 
