@@ -27,7 +27,7 @@ package struct Parameters: Sendable {
     private var storage: ByteBuffer
     private var entries: [Entry] = []
 
-    package init(reservingCapacity capacity: Int = 2_048) {
+    package init(reservingCapacity capacity: Int = 1_024) {
         self.storage = ByteBuffer()
         self.storage.reserveCapacity(capacity)
         self.entries.reserveCapacity(48)

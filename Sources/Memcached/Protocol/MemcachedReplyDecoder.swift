@@ -74,7 +74,7 @@ struct MemcachedReplyDecoder: NIOSingleStepByteToMessageDecoder {
         else { throw Self.outOfStep("a value is not where its length says") }
         buffer.moveReaderIndex(forwardBy: 2)
         // A slice keeps the whole read buffer alive. A small value may be held for as long as a backend works: it is copied out.
-        if value.storageCapacity / 4 > length {
+        if value.storageCapacity / 2 > length {
             value = ByteBuffer(bytes: value.readableBytesView)
         }
         return value

@@ -22,9 +22,11 @@ package struct LoadedRecord: Sendable {
 }
 
 /// How an operation ended.
+///
+/// What carries a record is boxed, here and in what leads here: a record is 180 bytes, and is handed on many times.
 package enum ReplicaOutcome: Sendable {
     /// Load, repair: the chosen record. Save, create: the record as it was written, acknowledged.
-    case chosen(LoadedRecord)
+    indirect case chosen(LoadedRecord)
     /// There is no session: never was, has expired, or was destroyed.
     case none
     /// Destroy: the tombstone is chosen.
@@ -35,10 +37,10 @@ package enum ReplicaOutcome: Sendable {
     case unknown
     /// Not enough servers answered. The best record that was seen, for degraded service; where it is a tombstone, there
     /// is no session to serve.
-    case unavailable(best: LoadedRecord?)
+    indirect case unavailable(best: LoadedRecord?)
     /// Repair: every server answered, and r or more of them have lost their copy, or cannot keep one: too few are left
     /// to tell what was chosen.
     case beyondRepair
     /// A degraded write reached at least one server.
-    case degraded(LoadedRecord)
+    indirect case degraded(LoadedRecord)
 }

@@ -27,7 +27,7 @@ package struct StoredSession: Sendable {
 }
 
 package enum SessionLoadOutcome: Sendable {
-    case live(StoredSession)
+    indirect case live(StoredSession)
     /// Never was, has expired, or was destroyed.
     case none
     /// Too few servers answered to tell.
@@ -38,14 +38,14 @@ package enum SessionLoadOutcome: Sendable {
 
 package enum SessionWriteOutcome: Sendable {
     /// Chosen, and so in every later load.
-    case saved(StoredSession)
+    indirect case saved(StoredSession)
     /// Another write from the same base won; this one will never be read.
     /// - Parameter winner: the version that won; nil where the session is gone.
     case discarded(winner: UInt64?)
     /// It may or may not be in the next load.
     case unknown
     /// Written to fewer servers than an acknowledgement needs.
-    case degraded(StoredSession)
+    indirect case degraded(StoredSession)
     /// Nothing was written.
     case unavailable
 }
