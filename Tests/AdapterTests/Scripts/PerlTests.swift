@@ -1,3 +1,4 @@
+import Foundation
 import GatewayTesting
 import Testing
 
@@ -27,6 +28,33 @@ extension ScriptAdapterTests {
             let id = try #require(visitor.jar["session"])
             #expect(first.text == "n=1 new=1 id=\(id)\n")
             #expect(try await visitor.get("/cgi-bin/counter.pl?do=count").text == "n=2 new=0 id=\(id)\n")
+        }
+
+        /// One process serves them all, and what one visitor's script leaves behind is stored when the next one's begins.
+        @Test func aProcessThatStaysKeepsItsVisitorsApart() async throws {
+            let parts = try AdapterStack.current.parts
+            let directory = try TemporaryDirectory()
+            let process = try ServerProcess(
+                Executable.find("perl", package: "perl"),
+                ["\(parts.pages)/fast.pl", "\(parts.pages)/fast.sock"],
+                environment: ["PERL5LIB": "\(parts.adapters)/perl", "LC_ALL": "C.UTF-8"],
+                output: directory.path("log")
+            )
+            try await process.waitUntilReady(.unix("\(parts.pages)/fast.sock"))
+            var one = try Visitor("perl-fast")
+            var other = one
+            for number in 1...3 {
+                let first = try await one.get("/fast.pl?count")
+                #expect(first.text == "n=\(number) id=\(one.jar["session"] ?? "none")\n")
+                let second = try await other.get("/fast.pl?count")
+                #expect(second.text == "n=\(number) id=\(other.jar["session"] ?? "none")\n")
+            }
+            #expect(one.jar["session"] != other.jar["session"])
+            #expect(try await one.get("/fast.pl?delete").outcome == "destroyed")
+            #expect(try await other.get("/fast.pl?show").text == "n=3 id=\(other.jar["session"] ?? "none")\n")
+            var third = try Visitor("perl-fast")
+            #expect(try await third.get("/fast.pl?count").text == "n=1 id=\(third.jar["session"] ?? "none")\n")
+            #expect(process.output == "")
         }
     }
 }

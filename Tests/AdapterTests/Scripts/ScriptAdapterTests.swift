@@ -22,6 +22,12 @@ import Testing
                       cgi: \(parts.pages)/cgi-bin
                       queue_timeout: 60s
                       environment: {\(environment), PERL5OPT: -MCGI::Session::Driver::gateway=everywhere}
+                  perl-fast:
+                    sessions_of: default
+                    backend:
+                      fastcgi: unix:\(parts.pages)/fast.sock
+                      connections: 1
+                      queue_timeout: 60s
                 """
         }
     )

@@ -18,45 +18,63 @@ our $VERSION = '1.0';
 # Stands for a session that has been begun and not been stored yet.
 my $BEGUN = '-';
 my $is_everywhere = 0;
-# What the gateway has; the script's own process may store it several times.
-my ($blob, $is_gone);
+# What is known of the request that runs: its parameters, the blob that the gateway has (the script may store it several
+# times), and whether the session is gone.
+my $request;
 
 sub import {
     my ($class, $word) = @_;
     $is_everywhere = 1 if defined $word && $word eq 'everywhere';
 }
 
-sub _state { $ENV{SESSION_STATE} || 'none' }
+# A process of FastCGI serves many visitors: each request has a token of its own.
+sub _request {
+    my $token = $ENV{SESSION_TOKEN} || '';
+    return $request if $token ne '' && $request && $request->{token} eq $token;
+    return $request = {
+        token => $token,
+        state => $ENV{SESSION_STATE} || 'none',
+        id => $ENV{SESSION_ID} || '',
+        next_id => $ENV{SESSION_NEXT_ID} || '',
+        late => $ENV{SESSION_LATE} || '',
+        blob => decode_base64(
+            join '', $ENV{SESSION_DATA} || '', map { $ENV{"SESSION_DATA_$_"} } 1 .. ($ENV{SESSION_DATA_PARTS} || 0)),
+        is_gone => 0,
+    };
+}
 
-sub _id { ($is_gone ? $ENV{SESSION_NEXT_ID} : $ENV{SESSION_ID}) || '' }
+sub _id { my $request = _request(); return $request->{is_gone} ? $request->{next_id} : $request->{id} }
 
-sub _blob {
-    return $blob if defined $blob;
-    my $text = $ENV{SESSION_DATA} || '';
-    $text .= $ENV{"SESSION_DATA_$_"} for 1 .. ($ENV{SESSION_DATA_PARTS} || 0);
-    return $blob = decode_base64($text);
+# A session belongs to the request that made it, also when it is stored behind it.
+sub init {
+    my ($self) = @_;
+    $self->{request} = _request();
+    return 1;
 }
 
 sub retrieve {
-    my $data = _blob();
+    my ($self) = @_;
+    my $data = $self->{request}{blob};
     return $data eq $BEGUN ? '' : $data;
 }
 
 sub store {
     my ($self, $sid, $data) = @_;
-    return 1 if $data eq _blob() || _state() eq 'anonymous';
+    my $request = $self->{request};
+    return 1 if $data eq $request->{blob} || $request->{state} eq 'anonymous';
     return $self->set_error('this request did not come through the gateway, or its path is ignored there')
-        unless $ENV{SESSION_TOKEN};
+        unless $request->{token};
     $data = Encode::encode('UTF-8', $data) if utf8::is_utf8($data) && require Encode;
-    _answer('Session-Data', encode_base64($data, ''));
-    ($blob, $is_gone) = ($data, 0);
+    _answer($request, 'Session-Data', encode_base64($data, ''));
+    @$request{qw(blob is_gone)} = ($data, 0);
     return 1;
 }
 
 sub remove {
     my ($self) = @_;
-    _answer('Session-Control', 'destroy') if $ENV{SESSION_TOKEN};
-    ($blob, $is_gone) = ('', 1);
+    my $request = $self->{request};
+    _answer($request, 'Session-Control', 'destroy') if $request->{token};
+    @$request{qw(blob is_gone)} = ('', 1);
     return 1;
 }
 
@@ -68,11 +86,11 @@ sub traverse {
 # By the socket for late answers, which takes what is said before the script's head too, and answers when it is saved; where
 # it cannot be reached by the error stream, in short lines.
 sub _answer {
-    my ($name, $value) = @_;
-    my $socket = IO::Socket::UNIX->new(Peer => $ENV{SESSION_LATE} || '', Timeout => 10);
+    my ($request, $name, $value) = @_;
+    my $socket = IO::Socket::UNIX->new(Peer => $request->{late}, Timeout => 10);
     if ($socket) {
         local $SIG{PIPE} = 'IGNORE';
-        print $socket "$name: $ENV{SESSION_TOKEN} $value\n";
+        print $socket "$name: $request->{token} $value\n";
         $socket->flush;
         $socket->shutdown(1);
         local $SIG{ALRM} = sub { close $socket };
@@ -87,7 +105,7 @@ sub _answer {
         my $number = 0;
         $_ = ++$number . '/' . @parts . " $_" for @parts;
     }
-    print STDERR "\n", map { "$name: $ENV{SESSION_TOKEN} $_\n" } @parts;
+    print STDERR "\n", map { "$name: $request->{token} $_\n" } @parts;
 }
 
 # The gateway's cookie has another name than the one that CGI::Session looks for, and its ids are the gateway's.
@@ -98,7 +116,10 @@ sub _answer {
     *CGI::Session::_load_pluggables = sub {
         my ($self) = @_;
         $self->{_DSN}{driver} = 'gateway' if $is_everywhere;
-        return $load_pluggables->(@_);
+        $load_pluggables->(@_);
+        # Now, while its request runs.
+        $self->_driver if ($self->{_DSN}{driver} || '') eq 'gateway';
+        return;
     };
 
     my $query = \&CGI::Session::query;
@@ -119,7 +140,9 @@ sub _answer {
 
 package CGI::Session::Driver::gateway::Query;
 
-sub cookie { return CGI::Session::Driver::gateway::_state() eq 'live' ? CGI::Session::Driver::gateway::_id() : undef }
+sub cookie {
+    return CGI::Session::Driver::gateway::_request()->{state} eq 'live' ? CGI::Session::Driver::gateway::_id() : undef;
+}
 sub param { return undef }
 
 package CGI::Session::Driver::gateway::ID;
@@ -127,9 +150,10 @@ package CGI::Session::Driver::gateway::ID;
 # A new session is told to the gateway at once: the browser gets its cookie with the head, and CGI::Session stores the
 # data only at the end of the script.
 sub generate_id {
-    CGI::Session::Driver::gateway::_answer('Session-Data', MIME::Base64::encode_base64($BEGUN, ''))
-        if $ENV{SESSION_TOKEN};
-    $blob = $BEGUN;
+    my $request = CGI::Session::Driver::gateway::_request();
+    CGI::Session::Driver::gateway::_answer($request, 'Session-Data', MIME::Base64::encode_base64($BEGUN, ''))
+        if $request->{token};
+    $request->{blob} = $BEGUN;
     return CGI::Session::Driver::gateway::_id() || join '', map { sprintf '%08x', int rand 2**32 } 1 .. 4;
 }
 
