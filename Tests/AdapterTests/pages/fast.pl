@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# CGI::Session in a process of FastCGI that stays, with the session in a global variable and never flushed by the script.
+# CGI::Session in a process of FastCGI that stays, with the session in a global variable: what the script has not
+# flushed is stored when the next request's session takes its place.
 use strict;
 use warnings;
 use CGI;
@@ -12,11 +13,9 @@ while ($fcgi->Accept >= 0) {
     CGI::initialize_globals();
     my $do = $ENV{QUERY_STRING};
     $session = CGI::Session->new('driver:gateway', CGI->new) or die CGI::Session->errstr;
-    $session->param('n', ($session->param('n') || 0) + 1) if $do eq 'count';
+    $session->param('n', ($session->param('n') || 0) + 1) if $do =~ /^count/;
     my $text = 'n=' . ($session->param('n') // '') . ' id=' . $session->id . "\n";
-    if ($do eq 'delete') {
-        $session->delete;
-        $session->flush;
-    }
+    $session->delete if $do eq 'delete';
+    $session->flush unless $do eq 'count-later';
     print "Content-Type: text/plain\n\n$text";
 }
