@@ -5,7 +5,7 @@
 #     require 'session_gateway'
 #     use Rack::Session::Gateway
 #
-# Options: `coder:`, an object with `dump` and `load` (JSON by default, which makes strings of symbols; Marshal runs what
+# Options: `coder:`, an object with `dump` and `load` (plain JSON by default, which makes strings of symbols; Marshal runs what
 # it finds, so that whoever can write to memcached could run code). The cookie and the id are the gateway's: Rack's options
 # about them have no effect. See README.md of the adapters.
 
@@ -19,9 +19,20 @@ module Rack
       # What becomes of one request's session.
       ANSWER = 'session_gateway.answer'
 
+      # Without what JSON.load adds: objects of classes that the text names, and nesting without a limit.
+      module PlainJSON
+        def self.dump(session)
+          JSON.generate(session, allow_nan: true)
+        end
+
+        def self.load(blob)
+          JSON.parse(blob, allow_nan: true)
+        end
+      end
+
       def initialize(app, options = {})
         options = options.dup
-        @coder = options.delete(:coder) || JSON
+        @coder = options.delete(:coder) || PlainJSON
         super
       end
 
@@ -35,6 +46,8 @@ module Rack
         env = request.env
         blob = blob(env)
         session = blob.empty? ? {} : @coder.load(blob)
+        raise TypeError, 'not a hash' unless session.is_a?(Hash)
+
         [env['SESSION_ID'] || generate_sid, session]
       rescue StandardError => error
         # It stays where it is until something is saved.
