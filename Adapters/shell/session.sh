@@ -7,7 +7,8 @@
 #   session_destroy
 #   session_headers          prints what the gateway has to know: once, among the lines of the script's head
 #
-# Needs base64, sed and grep. A value is any text: its line breaks are kept, those at its end too.
+# Needs base64, sed and grep. A value is any text, in any encoding: its line breaks are kept, those at its end too. Scripts may
+# `set -e`.
 
 session_control= session_new_line='
 '
@@ -24,10 +25,10 @@ session_lines=$(
 session_loaded=$session_lines
 
 session_get() {
-    session_line=$(printf '%s\n' "$session_lines" | grep "^$1=") || return 1
+    session_line=$(printf '%s\n' "$session_lines" | grep -a "^$1=") || return 1
     printf %b "$(printf '%s' "${session_line#*=}" | sed 's/\\/\\\\/g; s/%0A/\\n/g; s/%25/%/g')"
 }
-session_unset() { session_lines=$(printf '%s\n' "$session_lines" | grep -v "^$1=" | grep .); }
+session_unset() { session_lines=$(printf '%s\n' "$session_lines" | grep -a -v "^$1=" | grep -a .) || :; }
 session_set() {
     session_unset "$1"
     session_value=$(printf '%s.' "$2" | sed 's/%/%25/g' | sed -e ':a' -e '$!{N;ba' -e '}' -e 's/\n/%0A/g')
