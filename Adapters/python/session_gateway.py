@@ -42,6 +42,7 @@ class Session(dict):
         self._token = environ.get("SESSION_TOKEN", "")
         self.state = environ.get("SESSION_STATE", "none")
         self._controls = []
+        self._has_moved = False
         text = environ.get("SESSION_DATA", "")
         for part in range(1, int(environ.get("SESSION_DATA_PARTS", "0")) + 1):
             text += environ["SESSION_DATA_%d" % part]
@@ -57,7 +58,7 @@ class Session(dict):
     @property
     def id(self):
         """What the session is called, or will be."""
-        return self._environ.get("SESSION_NEXT_ID" if self._controls else "SESSION_ID", "")
+        return self._environ.get("SESSION_NEXT_ID" if self._controls or self._has_moved else "SESSION_ID", "")
 
     @property
     def is_new(self):
@@ -84,6 +85,7 @@ class Session(dict):
             controls = ["regenerate"]
         if controls == ["regenerate"] and not blob and self.is_new:
             controls = []
+        self._has_moved = self._has_moved or bool(controls)
         answer = [("Session-Control", "%s %s" % (self._token, word)) for word in controls]
         is_unread = self._kept is None
         if controls != ["destroy"] and blob != self._kept and not (is_unread and not blob):
@@ -114,14 +116,21 @@ class Session(dict):
         except OSError as error:
             self._print(answer, error)
             return
-        with late:
-            late.sendall("".join("%s: %s\n" % line for line in answer).encode())
-            late.shutdown(socket.SHUT_WR)
-            while late.recv(1024):
-                pass
+        try:
+            with late:
+                late.sendall("".join("%s: %s\n" % line for line in answer).encode())
+                late.shutdown(socket.SHUT_WR)
+                while late.recv(1024):
+                    pass
+        except OSError as error:
+            # What has come of it the gateway logs; the application's answer stands.
+            print("session-gateway: the gateway has not said that it has saved (%s)" % error, file=self._log())
+
+    def _log(self):
+        return self._environ.get("wsgi.errors", sys.stderr)
 
     def _print(self, answer, error):
-        stream = self._environ.get("wsgi.errors", sys.stderr)
+        stream = self._log()
         print("session-gateway: the socket for late answers cannot be reached (%s)" % error, file=stream)
         for name, value in answer:
             token, _, rest = value.partition(" ")
