@@ -79,7 +79,7 @@ package final class SessionCookie: Sendable {
     }
 
     /// Whether a backend's Set-Cookie field means the session: by its name, in any spelling that browsers or parsers take
-    /// for it, or by giving away one of this request's ids.
+    /// for it, or by giving away one of this request's ids, with a prefix too.
     package func isMeant(bySetCookie field: ByteBufferView, id: SessionID?, nextID: SessionID?) -> Bool {
         field.withUnsafeBytes { bytes in
             let pair = bytes.firstIndex(of: UInt8(ascii: ";")).map { bytes[..<$0] } ?? bytes[...]
@@ -93,8 +93,9 @@ package final class SessionCookie: Sendable {
             }
             return [id, nextID].contains { id in
                 guard let id else { return false }
-                return value.elementsEqual(id.text.utf8)
-                    || self.acceptsPHPIDs && value.elementsEqual(id.cookieValue.utf8)
+                // PHP's session_create_id() puts a prefix before it.
+                return value.ends(with: id.text.utf8)
+                    || self.acceptsPHPIDs && value.ends(with: id.cookieValue.utf8)
             }
         }
     }
@@ -108,6 +109,10 @@ package final class SessionCookie: Sendable {
 }
 
 extension Slice<UnsafeRawBufferPointer> {
+    fileprivate func ends(with text: String.UTF8View) -> Bool {
+        self.suffix(text.count).elementsEqual(text)
+    }
+
     /// Without surrounding SP and HTAB.
     func trimmingBlanks() -> Slice<UnsafeRawBufferPointer> {
         var slice = self

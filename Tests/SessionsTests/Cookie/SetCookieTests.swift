@@ -178,6 +178,8 @@ struct SetCookieTests {
         ("__host-SESSION=x", true), ("=__Host-session=x", true), ("__Host-session", true),
         ("PHPSESSID=Qm9vdHN0cmFwLXNlc3Npb24x; path=/", true), ("sid=\"Zm9yZ2VkLXNlc3Npb24taWQy\"", true),
         ("sid= Zm9yZ2VkLXNlc3Npb24taWQy ;HttpOnly", true), ("Zm9yZ2VkLXNlc3Npb24taWQy", true),
+        ("PHPSESSID=pre-Zm9yZ2VkLXNlc3Npb24taWQy; path=/", true), ("sid=\"a%2CQm9vdHN0cmFwLXNlc3Npb24x\"", true),
+        ("sid=m9vdHN0cmFwLXNlc3Npb24x", false), ("sid=Qm9vdHN0cmFwLXNlc3Npb24x-post", false),
         ("theme=dark; Path=/", false), ("__Host-session2=x", false), ("session=x", false), ("", false),
         ("sid=Qm9vdHN0cmFwLXNlc3Npb24xx", false), ("a=b; __Host-session=x", false),
     ])
