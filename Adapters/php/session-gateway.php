@@ -23,6 +23,8 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     /** Seconds to wait for the socket for late answers, and for the gateway to have saved. */
     private const CONNECT_SECONDS = 2.0;
     private const ANSWER_SECONDS = 10;
+    /** What serialize handlers make of an empty session: php_serialize, igbinary, msgpack; PHP's other two make nothing. */
+    private const EMPTY_BLOBS = ['a:0:{}' => true, "\0\0\0\2\x14\0" => true, "\x90" => true, "\x80" => true];
     /** Characters of a line on the error stream, which php-fpm cuts at `log_limit` (1024). */
     private const ERROR_PIECE = 760;
 
@@ -54,7 +56,8 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
 
     /** The visitor's session was open in this request. */
     private bool $hasBegun = false;
-    /** PHP has the session open. */
+    /** PHP has opened a session here in this request; and has it open. */
+    private bool $isUsed = false;
     private bool $isOpen = false;
     /** PHP has read it since it opened it. */
     private bool $isRead = false;
@@ -65,17 +68,15 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     /** The application asked for the next id by its name. */
     private bool $isWanted = false;
 
-    /** What the response's head says: the blob, or null; the control words, or null. */
+    /** What the response's head says: the blob, or null; the control words, or null; and its lines, as PHP was given them. */
     private ?string $headBlob = null;
     private ?string $headWords = null;
+    private array $headLines = [];
     /** And whether it says that more may follow. */
     private bool $mayFollow = false;
     private bool $isHeadSent = false;
-    private bool $isWatchingHead = false;
     /** The head has announced an answer that the next request waits for. */
     private bool $isAwaited = false;
-    /** The script and its shutdown functions are done. */
-    private bool $isEnding = false;
     private bool $hasWarned = false;
 
     private function __construct(string $state, string $id, ?string $encoded)
@@ -138,42 +139,34 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     private static function install(self $handler): void
     {
         try {
-            self::installUnguarded($handler);
+            $isStarted = session_status() === PHP_SESSION_ACTIVE;
+            if ($isStarted) {
+                // session.auto_start came before this file.
+                $_SESSION === [] ? session_destroy() : session_abort();
+                header_remove('Set-Cookie');
+            }
+            ini_set('session.use_strict_mode', '1');
+            if (ini_get('session.use_trans_sid')) {
+                ini_set('session.use_trans_sid', '0');
+            }
+            if ($handler->state === 'none' || $handler->state === 'absent') {
+                ini_set('session.use_cookies', '0');
+            }
+            session_set_save_handler($handler, false);
+            // PHP has one such callback: the application's own, if there is one, comes later and wins.
+            header_register_callback([$handler, 'headLeaves']);
+            if (ini_get('session.save_handler') !== 'user') {
+                error_log('session-gateway: session.save_handler is fixed by php_admin_value: remove that line of the pool or '
+                    . 'of nginx; until then sessions are not in the gateway');
+            }
+            if ($isStarted) {
+                session_id('');
+                session_start();
+            }
         } catch (Error $error) {
             // From 8.2.36 on PHP allows no change of its sessions' settings where php.ini has upload progress on.
             error_log('session-gateway: sessions are not in the gateway: ' . $error->getMessage()
                 . '; switch it off in php.ini');
-        }
-    }
-
-    private static function installUnguarded(self $handler): void
-    {
-        $isStarted = session_status() === PHP_SESSION_ACTIVE;
-        if ($isStarted) {
-            // session.auto_start came before this file.
-            $_SESSION === [] ? session_destroy() : session_abort();
-            header_remove('Set-Cookie');
-        }
-        self::set('session.use_strict_mode', '1');
-        self::set('session.use_trans_sid', '0');
-        if ($handler->state === 'none' || $handler->state === 'absent') {
-            self::set('session.use_cookies', '0');
-        }
-        session_set_save_handler($handler, false);
-        if (ini_get('session.save_handler') !== 'user') {
-            error_log('session-gateway: session.save_handler is fixed by php_admin_value: remove that line of the pool or '
-                . 'of nginx; until then sessions are not in the gateway');
-        }
-        if ($isStarted) {
-            session_id('');
-            session_start();
-        }
-    }
-
-    private static function set(string $name, string $value): void
-    {
-        if (ini_get($name) !== $value) {
-            ini_set($name, $value);
         }
     }
 
@@ -236,8 +229,10 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         }
         $root = rtrim($_SERVER['DOCUMENT_ROOT'] ?? '', '/');
         $folder = dirname($script);
+        // Where it is set, PHP warns about each file that it hides.
+        $isLimited = ini_get('open_basedir') !== '';
         while (true) {
-            if (@is_file("$folder/$name")) {
+            if ($isLimited ? @is_file("$folder/$name") : is_file("$folder/$name")) {
                 $settings = @parse_ini_file("$folder/$name");
                 if (isset($settings['auto_prepend_file'])) {
                     return (string) $settings['auto_prepend_file'];
@@ -258,11 +253,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             $this->warnAboutAbsence();
             return false;
         }
-        if (!$this->isWatchingHead) {
-            $this->isWatchingHead = true;
-            header_register_callback([$this, 'headLeaves']);
-            register_shutdown_function([$this, 'shutdownBegins']);
-        }
+        $this->isUsed = true;
         $this->isOpen = true;
         $this->isRead = false;
         return true;
@@ -314,7 +305,8 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             return $this->blob;
         }
         $this->load();
-        if ($this->state === 'new' && !$this->isHeadSent && !headers_sent()) {
+        if (($this->state === 'new' || $this->isMoving) && !$this->isHeadSent && !headers_sent()) {
+            // What cannot be said behind the head: an application may have taken away the callback that is asked before it.
             $this->writeHead();
         }
         $this->isRead = true;
@@ -325,6 +317,9 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     {
         if (!isset($this->names[$id])) {
             return true;
+        }
+        if (strlen($data) <= 6 && isset(self::EMPTY_BLOBS[$data])) {
+            $data = '';
         }
         if ($this->isDying()) {
             // Memory may have run out; the session must still get away.
@@ -337,6 +332,9 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             $this->isUnreadable = false;
         }
         $this->load();
+        if ($this->state === 'new' && $this->blob === '' && $data !== '') {
+            $this->warnAboutCookie();
+        }
         $this->blob = $data;
         return true;
     }
@@ -414,9 +412,6 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
                 if ($this->isGone || $this->isWanted) {
                     $this->move(true);
                 }
-                if ($this->state === 'new') {
-                    $this->warnAboutCookie();
-                }
         }
         return $this->id;
     }
@@ -484,7 +479,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
     private function isDying(): bool
     {
         $error = error_get_last();
-        return $error !== null && ($error['type'] & (E_ERROR | E_CORE_ERROR | E_COMPILE_ERROR)) !== 0;
+        return $error !== null && ($error['type'] & (E_ERROR | E_PARSE | E_CORE_ERROR | E_COMPILE_ERROR)) !== 0;
     }
 
     /** One clear error: what PHP itself says next, with every start, tells nobody more. */
@@ -555,34 +550,6 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         return $this->isMoving && ($blob !== '' || $this->state === 'live') ? 'regenerate' : '';
     }
 
-    /** The application's shutdown functions are still to come, and those that they register. */
-    public function shutdownBegins(): void
-    {
-        register_shutdown_function([$this, 'shutdownGoesOn']);
-    }
-
-    public function shutdownGoesOn(): void
-    {
-        register_shutdown_function([$this, 'shutdownEnds']);
-    }
-
-    /**
-     * The script and its shutdown functions are done; destructors, the output and PHP's own end of the session follow. What
-     * is plain is said before the output takes the head along, and stays open as with PHP's own handlers; the rest ends here.
-     */
-    public function shutdownEnds(): void
-    {
-        if (!$this->isOpen || session_status() !== PHP_SESSION_ACTIVE) {
-            return;
-        }
-        $this->isEnding = true;
-        if (!$this->isPlainlyOpen()) {
-            session_write_close();
-        } elseif (!$this->isHeadSent && !ob_get_length() && !headers_sent()) {
-            $this->writeHead($this->earlyBlob());
-        }
-    }
-
     /** Whether PHP can be asked what it would write now, with no code of the application running and no trace left. */
     private function isPlainlyOpen(): bool
     {
@@ -603,47 +570,55 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
         $blob = $early ?? $this->blob;
         $words = $this->words($blob);
         $hasData = $words !== 'destroy' && $blob !== $this->kept;
+        $lines = [];
         if ($hasData) {
-            header("Session-Data: $this->token " . base64_encode($blob));
+            $lines[] = $line = rtrim("Session-Data: $this->token " . base64_encode($blob));
+            header($line);
         } elseif ($this->headBlob !== null) {
             header_remove('Session-Data');
         }
         $this->headBlob = $hasData ? $blob : null;
         // A line without a word says that more may come: a new session's browser needs its cookie now, and the gateway has
         // to wait for what is said after fastcgi_finish_request().
-        $this->mayFollow = $this->isOpen && $this->isAttached && !$this->isEnding
-            && ($early !== null || $this->state === 'new');
+        $this->mayFollow = $this->isOpen && $this->isAttached
+            && ($early !== null || $this->isMoving || $this->state === 'new');
         if ($words !== '' || $this->mayFollow) {
-            header(rtrim("Session-Control: $this->token $words"));
+            $lines[] = $line = rtrim("Session-Control: $this->token $words");
+            header($line);
             if ($words !== '' && $this->mayFollow) {
-                header("Session-Control: $this->token", false);
+                $lines[] = $line = "Session-Control: $this->token";
+                header($line, false);
             }
             $this->headWords = $words;
         } elseif ($this->headWords !== null) {
             header_remove('Session-Control');
             $this->headWords = null;
         }
+        $this->headLines = $lines;
     }
 
     /** PHP is about to send the head: the last chance for what can be said there. */
     public function headLeaves(): void
     {
-        if (!$this->mayAnswer() || $this->isHeadSent) {
+        if (!$this->isUsed || $this->isHeadSent || !$this->mayAnswer()) {
             return;
         }
-        // Most scripts are done with their session when their output begins. If not, the rest is told late.
-        $early = null;
-        if ($this->isPlainlyOpen()) {
-            if ($this->isEnding && count(debug_backtrace(DEBUG_BACKTRACE_IGNORE_ARGS, 2)) === 1) {
-                // Called by PHP's own end of the output, behind all code of the application: nothing changes any more.
-                session_write_close();
-                $this->settleHead();
-                return;
+        if (!$this->isOpen) {
+            // The session is closed and its lines are there, unless the application has removed them.
+            if ($this->headLines !== [] && array_diff($this->headLines, headers_list()) !== []) {
+                $this->writeHead();
             }
-            $early = $this->earlyBlob();
+        } elseif (count($calls = debug_backtrace(DEBUG_BACKTRACE_IGNORE_ARGS, 2)) === 1 && !isset($calls[0]['file'])
+            && !$this->isDying() && session_status() === PHP_SESSION_ACTIVE) {
+            // Called by PHP's own end of the output (or by the message of a fatal error, hence isDying), behind all code of
+            // the application, shutdown functions and destructors too: nothing changes any more.
+            session_write_close();
+        } else {
+            // Most scripts are done with their session when their output begins. If not, the rest is told late.
+            $early = $this->isPlainlyOpen() ? $this->earlyBlob() : null;
+            $this->load();
+            $this->writeHead($early);
         }
-        $this->load();
-        $this->writeHead($early);
         $this->settleHead();
     }
 

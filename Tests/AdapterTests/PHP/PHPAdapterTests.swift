@@ -20,7 +20,7 @@ import Testing
             ],
             stores: [
                 "default", "scenarios", "unbuffered", "automatic", "locked", "configured", "prepending", "piped",
-                "named", "turns",
+                "named", "turns", "php-name",
             ],
             nginx: { parts in
                 """
@@ -53,6 +53,11 @@ import Testing
               named:
                 \(parts.store)
                 cookie: {name: SHOP}
+                \(parts.adapter)
+                \(parts.php("scenarios"))
+              php-name:
+                \(parts.store)
+                cookie: {name: PHPSESSID}
                 \(parts.adapter)
                 \(parts.php("scenarios"))
               scenarios:

@@ -27,7 +27,7 @@ extension PHPAdapterTests {
             var bodies: [String] = []
             for step in 0..<steps {
                 let response = try await visitor.get("/scenario.php?name=\(name)&step=\(step)")
-                bodies.append("\(response.status) \(response.text)")
+                bodies.append("\(response.status) \(response.text)\(response.header("X-Own") ?? "")")
             }
             return bodies
         }

@@ -62,6 +62,66 @@ extension PHPAdapterTests {
             #expect(try await thief.session() == "[]")
         }
 
+        @Test(arguments: [
+            "header_register_callback(function () {}); session_start(); session_regenerate_id();",
+            "session_start(); header_register_callback(function () {}); session_regenerate_id(true);",
+            "session_start(); session_regenerate_id(true); header_register_callback(function () {});",
+        ])
+        func theOldIdIsDeadWithAHeaderCallbackOfTheApplication(code: String) async throws {
+            var visitor = try Visitor()
+            _ = try await visitor.run("session_start(); $_SESSION['user'] = 'guest';")
+            var thief = visitor
+            let moved = try await visitor.run("\(code) $_SESSION['user'] = 'root'; echo 'x';")
+            #expect(moved.outcome == "moved")
+            #expect(thief.jar["session"] != visitor.jar["session"])
+            #expect(try await visitor.session() == #"{"user":"root"}"#)
+            #expect(try await thief.session() == "[]")
+        }
+
+        /// What serialize handlers make of an empty session is not always empty.
+        @Test(arguments: ["php", "php_binary", "php_serialize"])
+        func anEmptySessionIsNone(handler: String) async throws {
+            let start = "ini_set('session.serialize_handler', '\(handler)'); session_start();"
+            var visitor = try Visitor()
+            #expect(try await visitor.run(start).outcome == "unchanged")
+            #expect(try await visitor.run("\(start) $_SESSION['a'] = 1; $_SESSION = []; echo 'x';").outcome == "unchanged")
+            #expect(visitor.jar.header == nil)
+            _ = try await visitor.run("\(start) $_SESSION['a'] = 1;")
+            let logout = try await visitor.run("\(start) session_destroy(); session_start(); session_regenerate_id();")
+            #expect(logout.outcome == "destroyed")
+            #expect(visitor.jar.header == nil)
+        }
+
+        @Test func aMadeIdWithAPrefixDoesNotLeaveInACookieOfPHPs() async throws {
+            var visitor = try Visitor()
+            _ = try await visitor.run("session_start(); $_SESSION['a'] = 1;")
+            let response = try await visitor.run(
+                """
+                ini_set('session.use_strict_mode', '0');
+                session_start(); $id = session_create_id('prefix-'); session_commit();
+                session_id($id); session_start(); $_SESSION['b'] = 2; echo session_id();
+                """
+            )
+            #expect(response.text == "prefix-\(visitor.jar["session"] ?? "")")
+            #expect(response.headers("Set-Cookie").map { $0.prefix(8) } == ["session="])
+            #expect(try await visitor.session() == #"{"b":2}"#)
+        }
+
+        /// The gateway takes every cookie of its own cookie's name out of the response.
+        @Test(arguments: [("default", 2), ("php-name", 1)])
+        func aHandlerOfTheApplicationWantsACookieOfAnotherName(site: String, count: Int) async throws {
+            var visitor = try Visitor(site)
+            let page = """
+                ini_set('session.save_path', sys_get_temp_dir());
+                session_set_save_handler(new SessionHandler());
+                session_start(); echo $_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1;
+                session_write_close();
+                if ($_SESSION['n'] > 1) { session_start(); session_destroy(); }
+                """
+            #expect(try await visitor.run(page).text == "1")
+            #expect(try await visitor.run(page).text == "\(count)")
+        }
+
         @Test func aChangeThatOvertakesTheHeadKeepsTheNewId() async throws {
             var visitor = try Visitor()
             _ = try await visitor.run("session_start(); $_SESSION['a'] = 1;")

@@ -201,6 +201,20 @@ return [
         },
         $show,
     ],
+    'a made id with a prefix' => [
+        static function (): void { session_start(); $_SESSION['a'] = 1; },
+        static function (): void {
+            session_start();
+            $id = session_create_id('prefix-');
+            session_commit();
+            ini_set('session.use_strict_mode', '0');
+            session_id($id);
+            session_start();
+            say($_SESSION, session_id() === $id);
+            $_SESSION['b'] = 2;
+        },
+        $show,
+    ],
     'the manual\'s own way to a new id' => [
         static function (): void { session_start(); $_SESSION['a'] = 1; },
         static function (): void {
@@ -227,6 +241,25 @@ return [
         static function (): void { session_start(); say(session_decode('nonsense'), session_status(), $_SESSION); },
         $show,
     ],
+    'emptied and begun anew, by each serialize handler' => array_merge(...array_map(
+        static function (string $handler): array {
+            $show = static function () use ($handler): void {
+                ini_set('session.serialize_handler', $handler);
+                session_start();
+                say($_SESSION);
+            };
+            return [
+                $show,
+                static function () use ($show): void { $show(); $_SESSION['a'] = 1; },
+                static function () use ($show): void { $show(); $_SESSION = []; },
+                $show,
+                static function () use ($show): void { $show(); $_SESSION['b'] = 1; },
+                static function () use ($show): void { $show(); session_destroy(); session_start(); say($_SESSION); },
+                $show,
+            ];
+        },
+        ['php', 'php_binary', 'php_serialize']
+    )),
     'serialised by php_serialize' => array_fill(0, 3, static function (): void {
         ini_set('session.serialize_handler', 'php_serialize');
         session_start();
@@ -329,6 +362,29 @@ return [
         },
         $show,
     ],
+    'changed behind the message of a fatal error' => array_merge(...array_map(
+        static function (Closure $fail) use ($show): array {
+            return [
+                static function () use ($fail): void {
+                    ini_set('display_errors', '1');
+                    session_start();
+                    $_SESSION['n'] = $n = ($_SESSION['n'] ?? 0) + 1;
+                    register_shutdown_function(static function () use ($n): void { $_SESSION["shutdown $n"] = 1; });
+                    $fail();
+                },
+                $show,
+            ];
+        },
+        [
+            static function (): void { there_is_no_such_function(); },
+            static function (): void { eval('this is no PHP'); },
+            static function (): void { throw new RuntimeException('meant to be'); },
+            static function (): void {
+                // With nothing of the script left to be called from.
+                register_shutdown_function(static function (): void { throw new RuntimeException('meant to be'); });
+            },
+        ]
+    )),
     'changed by a shutdown function' => [
         static function (): void {
             session_start();
@@ -360,6 +416,16 @@ return [
             ob_start(static function (): string { return ''; });
         },
         $show,
+    ],
+    'objects, then changed by a destructor' => [
+        static function (): void {
+            session_start();
+            $_SESSION['account'] = new Account('A');
+            $GLOBALS['late'] = new class {
+                public function __destruct() { $_SESSION['b'] = 1; $_SESSION['account']->name = 'B'; }
+            };
+        },
+        static function (): void { session_start(); say($_SESSION); },
     ],
     'objects' => [
         static function (): void { session_start(); $_SESSION['account'] = new Account('A'); },
