@@ -612,7 +612,7 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             && !$this->isDying() && session_status() === PHP_SESSION_ACTIVE) {
             // Called by PHP's own end of the output (or by the message of a fatal error, hence isDying), behind all code of
             // the application, shutdown functions and destructors too: nothing changes any more.
-            session_write_close();
+            $this->closeBeforeTheBody();
         } else {
             // Most scripts are done with their session when their output begins. If not, the rest is told late.
             $early = $this->isPlainlyOpen() ? $this->earlyBlob() : null;
@@ -620,6 +620,22 @@ final class SessionGateway implements SessionHandlerInterface, SessionIdInterfac
             $this->writeHead($early);
         }
         $this->settleHead();
+    }
+
+    /** What objects and PHP say meanwhile comes behind the body, as with PHP's own handlers, and takes nothing of it away. */
+    private function closeBeforeTheBody(): void
+    {
+        ob_start();
+        try {
+            session_write_close();
+        } catch (Throwable $error) {
+            error_log('session-gateway: the session cannot be saved and stays as it was: ' . get_class($error) . ', '
+                . $error->getMessage());
+            $this->close();
+        }
+        if (ob_get_length() === 0) {
+            ob_end_clean();
+        }
     }
 
     /** What the head says, the gateway knows. */

@@ -84,7 +84,9 @@ extension PHPAdapterTests {
             let start = "ini_set('session.serialize_handler', '\(handler)'); session_start();"
             var visitor = try Visitor()
             #expect(try await visitor.run(start).outcome == "unchanged")
-            #expect(try await visitor.run("\(start) $_SESSION['a'] = 1; $_SESSION = []; echo 'x';").outcome == "unchanged")
+            #expect(
+                try await visitor.run("\(start) $_SESSION['a'] = 1; $_SESSION = []; echo 'x';").outcome == "unchanged"
+            )
             #expect(visitor.jar.header == nil)
             _ = try await visitor.run("\(start) $_SESSION['a'] = 1;")
             let logout = try await visitor.run("\(start) session_destroy(); session_start(); session_regenerate_id();")
@@ -199,6 +201,10 @@ extension PHPAdapterTests {
             )
             #expect(told.text == "Serialization of 'Closure' is not allowed")
             _ = try await visitor.run("session_start(); \(closure)")
+            let response = try await visitor.run("session_start(); \(closure) echo 'the page';")
+            #expect(response.status == 200)
+            #expect(response.text == "the page")
+            try await visitor.stack.awaitLogLine("the session cannot be saved and stays as it was")
             #expect(try await visitor.session() == #"{"a":1}"#)
         }
 

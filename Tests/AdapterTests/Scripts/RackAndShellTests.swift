@@ -30,7 +30,8 @@ extension ScriptAdapterTests {
             let process = try ServerProcess(
                 Executable.find("ruby", package: "ruby"),
                 [
-                    "-I", "\(AdapterStack.project)/Adapters/ruby", "-r", "json/add/range", "-r", "session_gateway", "-e",
+                    "-I", "\(AdapterStack.project)/Adapters/ruby", "-r", "json/add/range", "-r", "session_gateway",
+                    "-e",
                     """
                     blob = { 'arrays' => '[' * 200_000, 'hashes' => '{"a":' * 200_000 }.fetch(ARGV[0], ARGV[0])
                     show = ->(env) { [200, {}, [Rack::Request.new(env).session.to_h.inspect]] }

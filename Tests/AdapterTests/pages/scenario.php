@@ -36,6 +36,15 @@ class Account
     }
 }
 
+class Talker
+{
+    public function __sleep(): array
+    {
+        echo 'put away';
+        return [];
+    }
+}
+
 if (isset($_GET['steps'])) {
     exit((string) count((require __DIR__ . '/scenarios.php')[$_GET['name']]));
 }

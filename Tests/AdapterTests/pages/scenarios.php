@@ -436,6 +436,15 @@ return [
         },
         static function (): void { session_start(); say($_SESSION['account']); },
     ],
+    'an object that speaks when it is put away' => [
+        static function (): void {
+            session_start();
+            $_SESSION['talker'] = new Talker();
+            say('before');
+        },
+        static function (): void { session_start(); say(get_class($_SESSION['talker'])); $_SESSION['a'] = 1; },
+        $show,
+    ],
     'references' => [
         static function (): void {
             session_start();
