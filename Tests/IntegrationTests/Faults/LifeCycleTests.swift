@@ -42,11 +42,7 @@ struct LifeCycleTests {
         let stack = try await FaultStack(FaultStack.Settings { $0.memcacheds = 0 })
         let inFlight = Task { try await stack.client().get("/page.php?gate=twice").status }
         try await stack.waitAtGate("twice")
-        let process = try stack.gateway.process
-        process.send(SIGTERM)
-        try await Eventually.holds("the first signal to be noticed") { stack.gateway.log.contains("ending") }
-        process.send(SIGTERM)
-        #expect(try await process.waitForEnd(within: .seconds(5)) == .status(1))
+        try await self.endAtOnce(stack.gateway)
         #expect(try await inFlight.value == 502)
     }
 
@@ -68,15 +64,20 @@ struct LifeCycleTests {
         let text = try await stack.waitForFile("family")
         let family = text.split { !$0.isNumber }.compactMap { pid_t($0) }
         #expect(family.count == 2)
-        let process = try stack.gateway.process
-        process.send(SIGTERM)
-        try await Eventually.holds("the first signal to be noticed") { stack.gateway.log.contains("ending") }
-        process.send(SIGTERM)
-        #expect(try await process.waitForEnd(within: .seconds(5)) == .status(1))
+        try await self.endAtOnce(stack.gateway)
         #expect(try await inFlight.value == 502)
         try await Eventually.holds("the processes to go") {
             family.allSatisfy { kill($0, 0) != 0 || Self.isZombie($0) }
         }
+    }
+
+    /// By two signals.
+    private func endAtOnce(_ gateway: GatewayProcess) async throws {
+        let process = try gateway.process
+        process.send(SIGTERM)
+        try await Eventually.holds("the first signal to be noticed") { gateway.log.contains("ending") }
+        process.send(SIGTERM)
+        #expect(try await process.waitForEnd(within: .seconds(5)) == .status(1))
     }
 
     /// Ended; whoever has adopted it has not asked yet.
