@@ -11,6 +11,8 @@ package struct DatabaseError: Error, Equatable, CustomStringConvertible {
         case queueFull
         /// Another transaction was in the way, more often than is tried again.
         case conflict
+        /// Somebody else had a row locked for as long as is waited for it.
+        case locked
         /// The disk is full, the file may not be written, or is damaged.
         case storage
         /// The tables are not there, or newer than this program.
@@ -30,6 +32,9 @@ package struct DatabaseError: Error, Equatable, CustomStringConvertible {
 
     /// Whether a change that ended with this may be in the database all the same.
     package var mayHaveHappened: Bool { self.code == .lost || self.code == .timedOut }
+
+    /// Whether it is the fault of one change, or of one row, and not of the database.
+    package var concernsChanges: Bool { self.code == .conflict || self.code == .locked || self.code == .refused }
 
     package var description: String { self.message }
 }

@@ -54,6 +54,28 @@ extension SessionDatabase {
         try await self.apply(changes, isDurable: false)
     }
 
+    /// As `apply`; where one of them cannot be applied, each by itself, so that a row that somebody has locked holds up no other.
+    /// - Returns: nil for what could not be applied.
+    /// - Throws: where the database is away.
+    package func applyEach(_ changes: [RowChange]) async throws(DatabaseError) -> [RowChangeResult?] {
+        do throws(DatabaseError) {
+            return try await self.apply(changes)
+        } catch {
+            guard error.concernsChanges, changes.count > 1 else { throw error }
+        }
+        var results = [RowChangeResult?](repeating: nil, count: changes.count)
+        var failures = 0
+        for (index, change) in changes.enumerated() where failures < 4 {
+            do throws(DatabaseError) {
+                results[index] = try await self.apply([change])[0]
+            } catch {
+                failures += 1
+                if !error.concernsChanges { break }
+            }
+        }
+        return results
+    }
+
     @discardableResult
     package func apply(
         _ change: RowChange,

@@ -40,7 +40,9 @@ struct ReapCommand: AsyncParsableCommand {
                 site: name,
                 logger: MaintenanceCommand.logger
             ) { rows, total in
-                display.show(sessions: rows, share: total == 0 ? 1 : Double(rows) / Double(total))
+                // Of as many as nobody could count, none is known to be the last.
+                let share = total.map { $0 == 0 ? 1 : Double(rows) / Double($0) } ?? 0
+                display.show(sessions: rows, share: share)
             }
             display.end()
             if report.isFollower {

@@ -26,6 +26,19 @@ struct SchemaTests {
         }
     }
 
+    /// MariaDB keeps the tables of a migration that was interrupted before it was noted.
+    @Test(arguments: DatabaseKind.allCases)
+    func anInterruptedMigrationIsGoneOnWith(_ kind: DatabaseKind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let key = try test.freshKey()
+            try await test.database.change(.insert(test.row(key, version: 1)))
+            try await test.execute("UPDATE session_gateway_schema SET version = 0")
+            #expect(try await test.database.migration() == 0)
+            #expect(try await test.database.version() == Schema.version)
+            #expect(try await test.database.row(key) != nil)
+        }
+    }
+
     @Test(arguments: DatabaseKind.allCases)
     func newerTablesAreRefused(_ kind: DatabaseKind) async throws {
         try await TestDatabase.with(kind) { test in

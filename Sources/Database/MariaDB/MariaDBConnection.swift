@@ -47,10 +47,13 @@ final class MariaDBConnection: ServerConnection, @unchecked Sendable {
         }
         do throws(DatabaseError) {
             let seconds = statementTimeout / .seconds(1)
+            // A client that is frozen, or gone without a word, loses its transaction, and its lock as the leader. A connection
+            // that has been idle for too long is replaced by the next call.
             try self.run(
                 """
-                SET SESSION max_statement_time = \(seconds), innodb_lock_wait_timeout = \(max(1, Int(seconds))), \
+                SET SESSION max_statement_time = \(seconds), innodb_lock_wait_timeout = \(max(1, Int(seconds / 2))), \
                 lock_wait_timeout = \(max(1, Int(seconds))), tx_isolation = 'READ-COMMITTED', \
+                idle_transaction_timeout = \(max(1, Int(seconds * 4))), wait_timeout = \(ServerLimits.idleSeconds), \
                 sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1
                 """
             )
@@ -188,8 +191,10 @@ final class MariaDBConnection: ServerConnection, @unchecked Sendable {
             Int32(ER_SERVER_SHUTDOWN), Int32(ER_CONNECTION_KILLED), 2_000..<3_000:
             code = .lost
             self.isUsable = false
-        case Int32(ER_LOCK_DEADLOCK), Int32(ER_LOCK_WAIT_TIMEOUT), Int32(ER_CHECKREAD):
+        case Int32(ER_LOCK_DEADLOCK), Int32(ER_CHECKREAD):
             code = .conflict
+        case Int32(ER_LOCK_WAIT_TIMEOUT):
+            code = .locked
         case Int32(ER_STATEMENT_TIMEOUT), Int32(ER_QUERY_INTERRUPTED):
             code = .timedOut
         case Int32(ER_NO_SUCH_TABLE), Int32(ER_BAD_FIELD_ERROR):

@@ -1,3 +1,4 @@
+import Glibc
 import NIOPosix
 import Synchronization
 
@@ -6,6 +7,12 @@ protocol ServerConnection: SQLConnection, Sendable {
     /// Whether it can be used again.
     var isUsable: Bool { get }
     func close()
+}
+
+/// What a server is told of its clients, so that one that is gone holds nothing up.
+enum ServerLimits {
+    /// After which a connection that is not used is closed. Longer than the leader of the reapers is silent.
+    static let idleSeconds = 60
 }
 
 /// How a pool makes connections and what their server calls things.
@@ -27,10 +34,12 @@ protocol ServerDriver: Sendable {
 ///
 /// At most `maximumWaiting` calls are under way or wait for a thread; further ones fail at once, and one that has waited
 /// longer than `patience` is not begun. While the server cannot be reached, calls fail at once and one of them tries it
-/// now and then.
+/// now and then; where it only takes no more connections, calls wait for those that are there.
 final class ConnectionPool<Driver: ServerDriver>: DatabaseEngine {
     private struct State {
         var idle: [Driver.Connection] = []
+        /// Connections that are idle or in use.
+        var open = 0
         var backoff = ReconnectBackoff()
         var underWay = 0
         var isClosed = false
@@ -110,7 +119,7 @@ final class ConnectionPool<Driver: ServerDriver>: DatabaseEngine {
         let refusal = self.state.withLock { state -> DatabaseError? in
             if state.isClosed { return .isClosed }
             guard state.underWay < Self.maximumWaiting else { return .isFull }
-            if state.idle.isEmpty, !state.backoff.isTimeToTry(at: .now) { return .isDown }
+            if state.open == 0, !state.backoff.isTimeToTry(at: .now) { return .isDown }
             state.underWay += 1
             return nil
         }
@@ -123,7 +132,7 @@ final class ConnectionPool<Driver: ServerDriver>: DatabaseEngine {
                     guard ContinuousClock.now < latest else {
                         throw DatabaseError(.timedOut, "no connection to the database became free in time")
                     }
-                    return try self.runPatiently(body)
+                    return try self.runPatiently(until: latest, body)
                 }
                 self.state.withLock { $0.underWay -= 1 }
                 continuation.resume(returning: result)
@@ -135,6 +144,7 @@ final class ConnectionPool<Driver: ServerDriver>: DatabaseEngine {
     /// Again where another transaction was in the way, and once more where a connection turned out to be dead: everything
     /// that is run says under which condition it applies.
     private func runPatiently<Result>(
+        until latest: ContinuousClock.Instant,
         _ body: (Driver.Connection) throws(DatabaseError) -> Result
     ) throws(DatabaseError) -> Result {
         var tries = 0
@@ -143,7 +153,7 @@ final class ConnectionPool<Driver: ServerDriver>: DatabaseEngine {
             tries += 1
             let connection: Driver.Connection
             do throws(DatabaseError) {
-                connection = try self.takeConnection()
+                connection = try self.takeConnection(until: latest)
             } catch {
                 throw wasLost ? DatabaseError(.lost, error.message) : error
             }
@@ -165,32 +175,44 @@ final class ConnectionPool<Driver: ServerDriver>: DatabaseEngine {
         }
     }
 
-    private func takeConnection() throws(DatabaseError) -> Driver.Connection {
-        let step: ConnectionStep<Driver.Connection> = self.state.withLock { state in
-            if state.isClosed { return .refuse(.isClosed) }
-            if let connection = state.idle.popLast() { return .use(connection) }
-            return state.backoff.mayTry(at: .now) ? .connect : .refuse(.isDown)
-        }
-        switch step {
-        case .use(let connection): return connection
-        case .refuse(let error): throw error
-        case .connect:
-            do throws(DatabaseError) {
-                let connection = try self.driver.connect()
-                self.state.withLock { _ = $0.backoff.succeeded() }
-                return connection
-            } catch {
-                let random = Double.random(in: 0...1)
-                self.state.withLock { _ = $0.backoff.failed(at: .now, random: random) }
-                throw error
+    private func takeConnection(until latest: ContinuousClock.Instant) throws(DatabaseError) -> Driver.Connection {
+        while true {
+            let step: ConnectionStep<Driver.Connection> = self.state.withLock { state in
+                if state.isClosed { return .refuse(.isClosed) }
+                if let connection = state.idle.popLast() { return .use(connection) }
+                if state.backoff.mayTry(at: .now) { return .connect }
+                return state.open > 0 && .now < latest ? .wait : .refuse(.isDown)
+            }
+            switch step {
+            case .use(let connection): return connection
+            case .refuse(let error): throw error
+            case .wait: usleep(1_000)
+            case .connect:
+                do throws(DatabaseError) {
+                    let connection = try self.driver.connect()
+                    self.state.withLock { state in
+                        state.open += 1
+                        state.backoff.succeeded()
+                    }
+                    return connection
+                } catch {
+                    let random = Double.random(in: 0...1)
+                    let isAlone = self.state.withLock { state in
+                        state.backoff.failed(at: .now, random: random)
+                        return state.open == 0
+                    }
+                    if isAlone { throw error }
+                }
             }
         }
     }
 
     private func giveBack(_ connection: Driver.Connection) {
-        guard connection.isUsable else { return connection.close() }
         let isKept = self.state.withLock { state in
-            if state.isClosed { return false }
+            guard connection.isUsable, !state.isClosed else {
+                state.open -= 1
+                return false
+            }
             state.idle.append(connection)
             return true
         }
@@ -199,7 +221,10 @@ final class ConnectionPool<Driver: ServerDriver>: DatabaseEngine {
 
     private func closeIdle() {
         let idle = self.state.withLock { state in
-            defer { state.idle = [] }
+            defer {
+                state.open -= state.idle.count
+                state.idle = []
+            }
             return state.idle
         }
         for connection in idle { connection.close() }
@@ -250,6 +275,8 @@ final class ConnectionPool<Driver: ServerDriver>: DatabaseEngine {
 private enum ConnectionStep<Connection> {
     case use(Connection)
     case connect
+    /// For one that is in use.
+    case wait
     case refuse(DatabaseError)
 }
 

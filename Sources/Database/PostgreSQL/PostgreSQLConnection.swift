@@ -21,11 +21,15 @@ final class PostgreSQLConnection: ServerConnection, @unchecked Sendable {
         self.statementTimeout = statementTimeout
         try self.connect(location, deadline: .now + connectTimeout)
         do throws(DatabaseError) {
-            // The server ends by itself what the client has given up.
+            // The server ends by itself what the client has given up, and what a client left that is frozen or gone without a
+            // word, its lock as the leader too. A connection that has been idle for too long is replaced by the next call.
             let milliseconds = Int(statementTimeout / .milliseconds(1))
             try self.run(
                 """
-                SET statement_timeout = \(milliseconds); SET lock_timeout = \(milliseconds); \
+                SET statement_timeout = \(milliseconds); SET lock_timeout = \(max(1, milliseconds / 2)); \
+                SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
+                SELECT set_config(name, '\(ServerLimits.idleSeconds * 1_000)', false) \
+                FROM pg_settings WHERE name = 'idle_session_timeout'; \
                 SET idle_in_transaction_session_timeout = \(milliseconds * 4); SET client_min_messages = warning; \
                 SET default_transaction_isolation = 'read committed'
                 """
@@ -272,7 +276,8 @@ final class PostgreSQLConnection: ServerConnection, @unchecked Sendable {
         let message = Self.text(PQresultErrorField(result, 77))
         let text = "PostgreSQL: \(message.isEmpty ? Self.text(PQerrorMessage(self.handle)) : message)"
         switch state {
-        case "40001", "40P01", "55P03": return DatabaseError(.conflict, text)
+        case "40001", "40P01": return DatabaseError(.conflict, text)
+        case "55P03": return DatabaseError(.locked, text)
         case "57014": return DatabaseError(.timedOut, text)
         case "42P01", "42703", "3F000": return DatabaseError(.schema, text)
         case "": return DatabaseError(.lost, text)

@@ -8,7 +8,7 @@ enum Schema {
         { dialect in
             [
                 """
-                CREATE TABLE session_gateway_sessions (
+                CREATE TABLE IF NOT EXISTS session_gateway_sessions (
                     session_key \(dialect.bytes(atMost: 250)) NOT NULL PRIMARY KEY,
                     keyspace \(dialect.bytes(atMost: 250)) NOT NULL,
                     version BIGINT NOT NULL,
@@ -28,7 +28,9 @@ enum Schema {
                     payload \(dialect.bytes()) NOT NULL
                 )\(dialect.tableOptions)
                 """,
-                "CREATE INDEX session_gateway_due ON session_gateway_sessions (keyspace, due, session_key)",
+                """
+                CREATE INDEX IF NOT EXISTS session_gateway_due ON session_gateway_sessions (keyspace, due, session_key)
+                """,
             ]
         }
     ]
@@ -41,7 +43,8 @@ enum Schema {
     }
 
     /// In the transaction of the caller, who sees to it that nobody else migrates meanwhile. MariaDB ends a transaction
-    /// with every change of a table: there a version is noted as soon as its statements have run.
+    /// with every change of a table: there a version is noted as soon as its statements have run, and statements that have run
+    /// already do nothing.
     /// - Returns: the version that was there before.
     static func migrate(_ connection: any SQLConnection, _ dialect: SQLDialect) throws(DatabaseError) -> Int {
         let found = try self.version(of: connection, dialect)

@@ -28,13 +28,13 @@ package enum DatabaseMaintenance {
     }
 
     /// One pass of a site's reaper. Makes no database.
-    /// - Parameter progress: rows so far, of how many.
+    /// - Parameter progress: rows so far, of how many, where they could be counted in time.
     /// - Throws: also where there is no file, or its tables are not this program's.
     package static func reap(
         _ configuration: GatewayConfiguration,
         site name: String,
         logger: Logger,
-        progress: @escaping @Sendable (_ rows: Int, _ total: Int) -> Void
+        progress: @escaping @Sendable (_ rows: Int, _ total: Int?) -> Void
     ) async throws -> ReaperReport {
         guard let site = configuration.sites.first(where: { $0.name == name }) else {
             throw GatewayError("there is no site \(name)")

@@ -81,7 +81,7 @@ package final class Reaper: Sendable {
             try? await Task.sleep(for: self.configuration.reapInterval * Double.random(in: 0.75...1.25))
             if Task.isCancelled { return }
             do throws(DatabaseError) {
-                let report = try await self.pass { _, _ in }
+                let report = try await self.pass()
                 told = []
                 guard !report.isFollower else { continue }
                 self.figures?.passed(report)
@@ -104,9 +104,9 @@ package final class Reaper: Sendable {
     }
 
     /// One pass over what is due when it begins.
-    /// - Parameter progress: rows so far, of how many.
+    /// - Parameter progress: rows so far, of how many, where they could be counted in time. Without it nobody counts.
     package func pass(
-        progress: (_ rows: Int, _ total: Int) -> Void
+        progress: ((_ rows: Int, _ total: Int?) -> Void)? = nil
     ) async throws(DatabaseError) -> ReaperReport {
         guard let lease = try await self.database.lead(self.configuration.keyspace) else {
             return ReaperReport(isFollower: true)
@@ -123,10 +123,10 @@ package final class Reaper: Sendable {
 
     private func pass(
         _ lease: any LeaderLease,
-        _ progress: (Int, Int) -> Void
+        _ progress: ((Int, Int?) -> Void)?
     ) async throws(DatabaseError) -> ReaperReport {
         let begun = self.clock()
-        let total = try await self.database.dueCount(self.configuration.keyspace, at: begun)
+        let total = progress == nil ? nil : try? await self.database.dueCount(self.configuration.keyspace, at: begun)
         var report = ReaperReport()
         var cursor: DueCursor?
         while !Task.isCancelled, await lease.isHeld() {
@@ -139,7 +139,7 @@ package final class Reaper: Sendable {
             guard let last = rows.last else { break }
             cursor = DueCursor(after: last)
             try await self.reap(rows, &report)
-            progress(report.rows, total)
+            progress?(report.rows, total)
         }
         return report
     }
@@ -161,7 +161,7 @@ package final class Reaper: Sendable {
             changes.append(change)
             changed.append(row)
         }
-        let results = try await self.database.apply(changes)
+        let results = try await self.database.applyEach(changes)
         report.rows += rows.count
         // What the database knows better than memcached, written while that was away: not at every pass again.
         var refused: [RowChange] = []
@@ -171,7 +171,7 @@ package final class Reaper: Sendable {
         }
         _ = try await self.database.apply(refused)
         for (index, row) in changed.enumerated() {
-            guard case .delete = changes[index], results[index].isApplied else { continue }
+            guard case .delete = changes[index], results[index] == .applied else { continue }
             report.expired += 1
             if !row.isTombstone { self.sessionLog?.ended(row, site: self.site) }
         }
