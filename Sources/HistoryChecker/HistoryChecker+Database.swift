@@ -28,7 +28,10 @@ extension HistoryChecker {
         }
         let isFirst = self.sessions[session.index].doubt == .none
         self.sessions[session.index].mustSay = mustSay && isFirst
-        if isFirst { self.sessions[session.index].hasSaid = false }
+        if isFirst {
+            self.sessions[session.index].hasSaid = false
+            self.sessions[session.index].hasLost = false
+        }
         self.sessions[session.index].doubt = .lost
     }
 
@@ -44,11 +47,11 @@ extension HistoryChecker {
         if self.sessions[session.index].doubt == .lost { self.sessions[session.index].doubt = .settling }
     }
 
-    /// A visitor was told that the session has gone back.
+    /// A visitor was told that the session has gone back, which may be known late.
     package mutating func reverted(_ session: SessionNumber) {
         self.moment += 1
         self.sessions[session.index].hasSaid = true
-        if self.sessions[session.index].doubt == .none {
+        if self.sessions[session.index].doubt == .none, !self.sessions[session.index].hasLost {
             self.report(.goingBackIsSaid, session, "it is said to have gone back, and nothing was lost")
         }
     }
@@ -95,6 +98,7 @@ extension HistoryChecker {
     }
 
     private mutating func cut(_ session: SessionNumber, behind place: Int) {
+        if place + 1 < self.sessions[session.index].chain.count { self.sessions[session.index].hasLost = true }
         for link in self.sessions[session.index].chain[(place + 1)...] { self.writes[link.index].place = nil }
         self.sessions[session.index].chain.removeSubrange((place + 1)...)
     }

@@ -66,6 +66,8 @@ package struct HistoryChecker: Sendable {
         /// A newer link than `kept` may be lost, and it is known that it would be said.
         var mustSay = false
         var hasSaid = false
+        /// Links were lost the last time that it might go back.
+        var hasLost = false
     }
 
     var sessions: [Session] = []

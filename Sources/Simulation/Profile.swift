@@ -86,6 +86,7 @@ package struct SimulationProfile: Sendable {
             $0.beforeDatabase()
             $0.hasBadNetwork = false
             $0.isRestartHeavy = true
+            $0.isDegradedServed = true
             $0.hasOnlyTotalLosses = true
         },
         SimulationProfile("2 of 3 and a database, only gateways", redundancy: 2, servers: 3).with {

@@ -63,6 +63,15 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
         }
     }
 
+    /// Without sliding the expiry, and for nobody: only what is certain.
+    func look(_ key: SessionKey) async -> SessionLoadOutcome {
+        switch await self.pool.perform(.look, key: key, timeout: self.configuration.loadTimeout) {
+        case .chosen(let loaded): self.live(loaded, isDegraded: false)
+        case .none: .none
+        case .unavailable, .destroyed, .discarded, .unknown, .degraded, .beyondRepair: .unavailable
+        }
+    }
+
     private func live(_ loaded: LoadedRecord, isDegraded: Bool) -> SessionLoadOutcome {
         if loaded.record.absoluteDeadline <= StoreClock.now { return .none }
         return .live(StoredSession(loaded: loaded, isDegraded: isDegraded))

@@ -130,6 +130,57 @@ struct SessionDatabaseTests {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func aRowThatIsOlderThanWhatWasReadIsDueSoon(_ kind: DatabaseKind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let key = try test.freshKey()
+            try await test.database.change(.insert(test.row(key, version: 10, expires: 1_000)))
+            func read(_ version: UInt64, expires: UInt64, soon: UInt64) -> RowChange {
+                .touch(key, expires: expires, due: expires, newest: version, soon: soon)
+            }
+            // In whatever state the expiry is.
+            #expect(try await test.database.change(read(12, expires: 900, soon: 1_100)).isApplied)
+            var row = try #require(try await test.database.row(key))
+            #expect(row.newest == 12 && row.hasGoneBack && row.expires == 1_000 && row.due == 1_000)
+            #expect(try await test.database.change(read(12, expires: 3_000, soon: 800)).isApplied)
+            row = try #require(try await test.database.row(key))
+            #expect(row.expires == 3_000 && row.due == 800)
+            // It is not put off by the next read, nor by one of something older.
+            #expect(try await test.database.change(read(12, expires: 4_000, soon: 2_000)).isApplied)
+            #expect(try await test.database.change(read(11, expires: 5_000, soon: 2_000)).isApplied)
+            row = try #require(try await test.database.row(key))
+            #expect(row.newest == 12 && row.expires == 5_000 && row.due == 800)
+            #expect(try await !test.database.change(read(12, expires: 5_000, soon: 100)).isApplied)
+            // What memcached is still to be told stays that.
+            let alone = test.row(key, version: 13, expires: 6_000, due: SessionRow.unplaced)
+            try await test.database.change(.upsert(alone))
+            #expect(try await test.database.change(read(14, expires: 7_000, soon: 100)).isApplied)
+            #expect(try await test.database.row(key)?.due == SessionRow.unplaced)
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func whatIsWrittenAgainSinceItsAnswerWasLostCountsOnce(_ kind: DatabaseKind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let key = try test.freshKey()
+            try await test.database.change(.insert(test.row(key, version: 10)))
+            for _ in 0..<2 { try await test.database.change(.upsert(test.row(key, version: 11))) }
+            #expect(try await test.database.row(key)?.saves == 2)
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func aMarkThatCameInBetweenOutlivesASave(_ kind: DatabaseKind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let key = try test.freshKey()
+            try await test.database.change(.insert(test.row(key, version: 10)))
+            try await test.database.change(.mark(key, newest: 20))
+            let base = WriteIdentity(version: 10, writer: 7)
+            #expect(try await test.database.change(.compareAndSave(test.row(key, version: 15), base: base)).isApplied)
+            #expect(try await test.database.row(key)?.newest == 20)
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func manyExpiriesSlideTogether(_ kind: DatabaseKind) async throws {
         try await TestDatabase.with(kind) { test in
             let keys = try (0..<300).map { _ in try test.freshKey() }

@@ -40,7 +40,14 @@ struct SimulatedDatabaseTests {
             row.record.payload.clear()
             row.expires = row.record.absoluteDeadline
             return .tombstone(row)
-        case ..<16: return .touch(key, expires: number(12) * 1_000, due: number(9) * 100)
+        case ..<16:
+            return .touch(
+                key,
+                expires: number(12) * 1_000,
+                due: number(9) * 100,
+                newest: number(15) - 1,
+                soon: number(9) * 100
+            )
         case ..<18: return .mark(key, newest: number(15))
         case 18: return .postpone(key, identity, due: number(9) * 100)
         default: return .delete(key, identity, dueBefore: number(12) * 100)

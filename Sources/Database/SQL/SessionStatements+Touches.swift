@@ -7,28 +7,34 @@ extension SessionStatements {
         let key: SessionKey
         let expires: SessionRecord.Timestamp
         let due: SessionRecord.Timestamp
-
-        init(key: SessionKey, expires: SessionRecord.Timestamp, due: SessionRecord.Timestamp) {
-            (self.key, self.expires, self.due) = (key, expires, due)
-        }
+        let newest: UInt64
+        let soon: SessionRecord.Timestamp
 
         init?(_ change: RowChange) {
-            guard case .touch(let key, let expires, let due) = change else { return nil }
-            self.init(key: key, expires: expires, due: due)
+            guard case .touch(let key, let expires, let due, let newest, let soon) = change else { return nil }
+            (self.key, self.expires, self.due) = (key, expires, due)
+            (self.newest, self.soon) = (newest, soon)
         }
     }
 
     func touch(_ touches: [Touch]) throws(DatabaseError) -> [RowChangeResult] {
-        // A row that is due before it expires has had no news for long: that stays so. MariaDB assigns in this order, and
-        // reads what was assigned.
+        // A row that is due before it expires has had no news for long: that stays so. One that is older than what was read
+        // is due soon. MariaDB assigns in this order, and reads what was assigned.
         let counts = try self.connection.execute(
             """
-            UPDATE session_gateway_sessions SET due = CASE WHEN due < expires THEN due ELSE ? END, expires = ?
-            WHERE session_key = ? AND tombstone = 0 AND expires < ?
+            UPDATE session_gateway_sessions SET \
+            due = CASE WHEN version < ? AND due > ? THEN ? WHEN version < ? OR due < expires THEN due ELSE ? END, \
+            newest = CASE WHEN newest < ? THEN ? ELSE newest END, \
+            expires = CASE WHEN expires < ? THEN ? ELSE expires END
+            WHERE session_key = ? AND tombstone = 0 AND (expires < ? OR newest < ?)
             """,
             each: touches.map { touch in
-                let expires = SQLValue(clamping: touch.expires)
-                return [SQLValue(clamping: touch.due), expires, SQLValue(touch.key.bytes), expires]
+                let (expires, newest) = (SQLValue(clamping: touch.expires), SQLValue(clamping: touch.newest))
+                let soon = SQLValue(clamping: touch.soon)
+                return [
+                    newest, soon, soon, newest, SQLValue(clamping: touch.due), newest, newest, expires, expires,
+                    SQLValue(touch.key.bytes), expires, newest,
+                ]
             }
         )
         let refused = zip(touches, counts).filter { $1 == 0 }.map(\.0.key.bytes)

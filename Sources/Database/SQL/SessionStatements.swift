@@ -107,7 +107,7 @@ struct SessionStatements {
 
     /// In their order; expiries, of which there are many, by few round trips.
     func apply(_ changes: [RowChange]) throws(DatabaseError) -> [RowChangeResult] {
-        let touches = changes.compactMap(Touch.init)
+        let touches = changes.compactMap { Touch($0) }
         if touches.count == changes.count { return try self.touch(touches) }
         var results: [RowChangeResult] = []
         for change in changes { results.append(try self.apply(change)) }
@@ -124,8 +124,8 @@ struct SessionStatements {
             return try self.upsert(row, replaced)
         case .tombstone(let row):
             return try self.tombstone(row)
-        case .touch(let key, let expires, let due):
-            return try self.touch([Touch(key: key, expires: expires, due: due)])[0]
+        case .touch:
+            return try self.touch([change].compactMap { Touch($0) })[0]
         case .mark(let key, let newest):
             let newest = SQLValue(clamping: newest)
             return try self.result(
@@ -171,36 +171,36 @@ struct SessionStatements {
         )
     }
 
-    /// The assignments of a save, up to `WHERE`.
+    /// The assignments of a save, up to `WHERE`. One that is written again, since its answer was lost, counts once.
     private static let assignments = """
-        version = ?, writer = ?, created = ?, written = ?, cookie_issued = ?, idle_seconds = ?, deadline = ?, \
-        expires = CASE WHEN expires > ? THEN expires ELSE ? END, due = ?, synced = ?, saves = saves + ?, ancestors = ?, \
+        saves = CASE WHEN version = ? AND writer = ? THEN saves ELSE saves + ? END, version = ?, writer = ?, created = ?, written = ?, cookie_issued = ?, idle_seconds = ?, deadline = ?, \
+        expires = CASE WHEN expires > ? THEN expires ELSE ? END, due = ?, synced = ?, ancestors = ?, \
         payload = ?
         """
 
     private static func assignedValues(_ row: SessionRow) -> [SQLValue] {
         let record = row.record
-        return self.values(record.identity) + [
+        return self.values(record.identity) + [SQLValue(clamping: row.saves)] + self.values(record.identity) + [
             SQLValue(clamping: record.created), SQLValue(clamping: record.written),
             SQLValue(clamping: record.cookieIssued), .integer(Int64(record.idleSeconds)),
             SQLValue(clamping: record.absoluteDeadline), SQLValue(clamping: row.expires),
             SQLValue(clamping: row.expires),
-            SQLValue(clamping: row.due), SQLValue(clamping: row.synced), SQLValue(clamping: row.saves),
+            SQLValue(clamping: row.due), SQLValue(clamping: row.synced),
             .bytes(self.bytes(record.ancestors)),
             .bytes(record.payload),
         ]
     }
 
     private static let compareAndSave = """
-        UPDATE session_gateway_sessions SET newest = ?, \(Self.assignments)
+        UPDATE session_gateway_sessions SET newest = CASE WHEN newest > ? THEN newest ELSE ? END, \(Self.assignments)
         WHERE session_key = ? AND tombstone = 0 AND version = ? AND writer = ?
         """
 
     private func compareAndSave(_ row: SessionRow, _ base: WriteIdentity) throws(DatabaseError) -> Int {
         try self.connection.execute(
             Self.compareAndSave,
-            [SQLValue(clamping: row.newest)] + Self.assignedValues(row) + [SQLValue(row.key.bytes)]
-                + Self.values(base)
+            [SQLValue(clamping: row.newest), SQLValue(clamping: row.newest)] + Self.assignedValues(row)
+                + [SQLValue(row.key.bytes)] + Self.values(base)
         )
     }
 

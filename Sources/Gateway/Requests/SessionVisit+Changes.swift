@@ -158,7 +158,7 @@ extension SessionVisit {
             if self.outcome != .reverted { self.outcome = isWanted ? .saved : .unchanged }
         case .degraded(let session):
             self.state = .live(session)
-            if self.outcome != .reverted { self.outcome = .degraded }
+            if self.outcome != .reverted { self.outcome = session.hasGoneBack ? .reverted : .degraded }
         case .discarded where !isWanted, .unknown where !isWanted, .unavailable where !isWanted:
             // Only the time of the cookie was to be remembered: the next request does it.
             break

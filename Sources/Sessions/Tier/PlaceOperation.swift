@@ -1,11 +1,14 @@
 /// Has memcached hear what the database was told while memcached could not be: that a session is destroyed, or a newer
 /// state of it. Any gateway may do it, and several at once. Decides, and does nothing.
+///
+/// Nobody has asked for the session: its expiry does not slide, and that it went back is left to be said to whoever comes.
 package struct PlaceOperation: Sendable {
     package enum Step: Sendable {
         case loadRow
         case destroyInMemcached
-        /// A load compares the two, and saves in memcached what was made of what is there.
-        case load
+        /// Without sliding the expiry.
+        case look
+        case save(LoadedRecord, proposal: SessionRecord)
         case write(RowChange)
         /// - Parameter isDone: it could not be asked, or told, otherwise: again later.
         case finish(isDone: Bool)
@@ -14,7 +17,8 @@ package struct PlaceOperation: Sendable {
     package enum Answer: Sendable {
         case row(SessionRow?)
         case destroyed(Bool)
-        case loaded(SessionLoadOutcome)
+        case seen(SessionLoadOutcome)
+        case saved(SessionWriteOutcome)
         /// What the change became, or that the database did not answer.
         case changed
         case failed
@@ -31,28 +35,43 @@ package struct PlaceOperation: Sendable {
 
     package mutating func answered(
         _ answer: Answer,
-        _ memory: inout TierMemory
+        _ memory: inout TierMemory,
+        at now: SessionRecord.Timestamp
     ) -> Step {
         switch answer {
         case .row(let row?):
             self.row = row
-            if row.record.isTombstone { return .destroyInMemcached }
-            memory.adopt(self.key)
-            return .load
+            return row.record.isTombstone ? .destroyInMemcached : .look
         case .row(nil):
             memory.placed(self.key)
             return .finish(isDone: true)
         case .destroyed(true):
             return self.placed(&memory, due: self.row?.record.absoluteDeadline ?? SessionRow.dueAtOnce)
-        case .loaded(.live(let session)) where !session.isDegraded:
+        case .seen(.live(let session)) where !session.isDegraded:
+            return self.compared(session, &memory, at: now)
+        case .seen(.none):
+            // Whoever comes asks the database.
             return self.placed(&memory, due: SessionRow.dueAtOnce)
-        case .loaded(.none):
+        case .saved(.saved):
             return self.placed(&memory, due: SessionRow.dueAtOnce)
         case .changed:
             return .finish(isDone: true)
-        case .destroyed(false), .loaded, .failed:
+        case .destroyed(false), .seen, .saved, .failed:
             return .finish(isDone: false)
         }
+    }
+
+    /// What the database was told alone follows what memcached has, or came from a state that somebody else has gone on from:
+    /// then memcached's counts.
+    private func compared(
+        _ session: StoredSession,
+        _ memory: inout TierMemory,
+        at now: SessionRecord.Timestamp
+    ) -> Step {
+        guard let row, row.record.identity.version > session.version, row.isLive(at: now),
+            row.mayReplace(session.record.identity, .ancestors)
+        else { return self.placed(&memory, due: SessionRow.dueAtOnce) }
+        return .save(session.loaded, proposal: row.record)
     }
 
     private func placed(_ memory: inout TierMemory, due: SessionRecord.Timestamp) -> Step {

@@ -10,7 +10,16 @@ package enum RowChange: Sendable {
     /// Ends the session, whatever its version is, and stays for as long as it could have lived.
     case tombstone(SessionRow)
     /// Slides the expiry; never back. A row that was due before its expiry stays due then.
-    case touch(SessionKey, expires: SessionRecord.Timestamp, due: SessionRecord.Timestamp)
+    ///
+    /// `newest` is the version that was read, 0 where none is known: a row that is older remembers it, and is due at `soon` at
+    /// the latest, since whoever had that version to write may be dead.
+    case touch(
+        SessionKey,
+        expires: SessionRecord.Timestamp,
+        due: SessionRecord.Timestamp,
+        newest: UInt64 = 0,
+        soon: SessionRecord.Timestamp = .max
+    )
     /// Remembers that there is a newer version, which the row gets later.
     case mark(SessionKey, newest: UInt64)
     /// Has the reaper look again later; only if the row is still this write.
@@ -21,7 +30,7 @@ package enum RowChange: Sendable {
     package var key: SessionKey {
         switch self {
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row): row.key
-        case .touch(let key, _, _), .mark(let key, _), .postpone(let key, _, _), .delete(let key, _, _):
+        case .touch(let key, _, _, _, _), .mark(let key, _), .postpone(let key, _, _), .delete(let key, _, _):
             key
         }
     }

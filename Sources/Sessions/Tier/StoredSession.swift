@@ -9,6 +9,9 @@ package struct StoredSession: Sendable {
     package var isFromDatabase = false
     /// A newer state of it had been acknowledged and is lost. Said once.
     package var hasGoneBack = false
+    /// A newer state of it had been acknowledged, and whether that is lost nobody knows while memcached cannot be asked. A save
+    /// that goes on from here leaves it behind, and says so.
+    package var isOfOldRow = false
 
     package init(loaded: LoadedRecord, isDegraded: Bool) {
         self.loaded = loaded

@@ -6,7 +6,8 @@ import NIOCore
 ///
 /// A session is due `interval` after it was last written there, so that one that changes all the time costs a write now
 /// and then. What waits holds at most `limit` bytes; a session beyond that is dropped and counted: it is due with its next
-/// change, or when a slid expiry finds no row, and the reaper brings an old row up to date. Tombstones are always taken.
+/// change, or when a slid expiry finds no row, and the reaper brings an old row up to date. Tombstones are taken whatever
+/// waits, up to `maximumTombstones` of them.
 package struct SyncQueue: Sendable {
     private struct Entry: Sendable {
         var row: SessionRow
@@ -31,10 +32,15 @@ package struct SyncQueue: Sendable {
     private var entries: [SessionKey: Entry] = [:]
     /// Every entry that is not in flight once; one that was forgotten is skipped.
     private var turns = Heap<Turn>()
-    /// Those whose rows do not say yet that they are old.
-    private var unmarked: Set<SessionKey> = []
+    /// Versions that the rows do not say yet that they are older than.
+    private var marks: [SessionKey: UInt64] = [:]
+    private var tombstones = 0
     package private(set) var bytes = 0
     package private(set) var overflows = 0
+
+    package static let maximumTombstones = 65_536
+    /// Of those that are of nothing that waits.
+    package static let maximumMarks = 65_536
 
     package init(interval: SessionRecord.Timestamp, limit: Int) {
         self.interval = interval
@@ -75,11 +81,12 @@ package struct SyncQueue: Sendable {
             guard row.record.identity.version > entry.row.record.identity.version || row.record.isTombstone,
                 !entry.row.record.isTombstone
             else { return true }
-            guard row.record.isTombstone || self.bytes - entry.row.size + size <= self.limit else {
+            guard self.hasRoom(for: row, besides: entry.row.size) else {
                 self.overflows += 1
                 return false
             }
             self.bytes += size - entry.row.size
+            self.tombstones += row.record.isTombstone ? 1 : 0
             var newest = row
             newest.saves += entry.inFlight == nil ? entry.row.saves : 0
             entry.row = newest
@@ -90,19 +97,42 @@ package struct SyncQueue: Sendable {
             self.entries[row.key] = entry
             return true
         }
-        guard row.record.isTombstone || self.bytes + size <= self.limit else {
+        guard self.hasRoom(for: row, besides: 0) else {
             self.overflows += 1
             return false
         }
         self.bytes += size
+        self.tombstones += row.record.isTombstone ? 1 : 0
         self.entries[row.key] = Entry(row: row, due: due, since: now)
         self.turns.insert(Turn(due: due, key: row.key))
-        if due > now { self.unmarked.insert(row.key) }
+        if due > now { self.mark(row.key, newest: row.record.identity.version) }
         return true
+    }
+
+    private func hasRoom(for row: SessionRow, besides freed: Int) -> Bool {
+        row.record.isTombstone
+            ? self.tombstones < Self.maximumTombstones : self.bytes - freed + row.size <= self.limit
+    }
+
+    /// There is, or may be, a version that the database has not and that does not wait here. Where there are too many of these,
+    /// whoever reads it will tell.
+    package mutating func mayHave(_ key: SessionKey, newest: UInt64) {
+        guard self.marks.count - self.entries.count < Self.maximumMarks else { return }
+        self.mark(key, newest: newest)
+    }
+
+    private mutating func mark(_ key: SessionKey, newest: UInt64) {
+        self.marks[key] = max(self.marks[key] ?? 0, newest)
+    }
+
+    /// The row has this version, or is about to.
+    private mutating func unmark(_ key: SessionKey, upTo version: UInt64) {
+        if let newest = self.marks[key], newest <= version { self.marks[key] = nil }
     }
 
     /// The database has this state, or a newer one: it was written by itself.
     package mutating func written(_ key: SessionKey, version: UInt64) {
+        self.unmark(key, upTo: version)
         guard let entry = self.entries[key], entry.inFlight == nil, entry.row.record.identity.version <= version else {
             return
         }
@@ -112,7 +142,8 @@ package struct SyncQueue: Sendable {
     private mutating func remove(_ key: SessionKey) {
         guard let entry = self.entries.removeValue(forKey: key) else { return }
         self.bytes -= entry.row.size
-        self.unmarked.remove(key)
+        self.tombstones -= entry.row.record.isTombstone ? 1 : 0
+        self.unmark(key, upTo: entry.row.record.isTombstone ? .max : entry.row.record.identity.version)
     }
 
     // MARK: Batches
@@ -132,18 +163,18 @@ package struct SyncQueue: Sendable {
             guard var entry = self.entries[turn.key], entry.inFlight == nil, entry.due == turn.due else { continue }
             entry.inFlight = entry.row.record.identity
             self.entries[turn.key] = entry
-            self.unmarked.remove(turn.key)
+            self.unmark(turn.key, upTo: entry.row.record.identity.version)
             var row = entry.row
             row.synced = now
             // A row that is no ancestor is of another line: made after all copies of this state were lost, or by a gateway
             // that reached the database alone. It is not for whoever comes late to replace that.
             changes.append(row.record.isTombstone ? .tombstone(row) : .upsert(row, over: .ancestors))
         }
-        for key in self.unmarked.prefix(limit - changes.count) {
-            self.unmarked.remove(key)
-            guard let entry = self.entries[key] else { continue }
-            changes.append(.mark(key, newest: entry.row.record.identity.version))
+        // Of those that are being written it is told when that is done: a batch has one change of each session.
+        for (key, newest) in self.marks where changes.count < limit {
+            if self.entries[key]?.inFlight == nil { changes.append(.mark(key, newest: newest)) }
         }
+        for case .mark(let key, _) in changes { self.marks[key] = nil }
         return changes
     }
 
@@ -162,7 +193,7 @@ package struct SyncQueue: Sendable {
             entry.since = now
             self.entries[key] = entry
             self.turns.insert(Turn(due: entry.due, key: key))
-            if entry.due > now { self.unmarked.insert(key) }
+            if entry.due > now { self.mark(key, newest: entry.row.record.identity.version) }
         }
     }
 
@@ -170,11 +201,11 @@ package struct SyncQueue: Sendable {
     package mutating func batchFailed(_ changes: [RowChange]) {
         for change in changes {
             let key = change.key
-            guard var entry = self.entries[key] else { continue }
-            if change.isMark {
-                if entry.inFlight == nil { self.unmarked.insert(key) }
+            if case .mark(_, let newest) = change {
+                self.mayHave(key, newest: newest)
                 continue
             }
+            guard var entry = self.entries[key] else { continue }
             entry.inFlight = nil
             self.turns.insert(Turn(due: entry.due, key: key))
             self.entries[key] = entry

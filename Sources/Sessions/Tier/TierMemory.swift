@@ -81,7 +81,18 @@ package struct TierMemory: Sendable {
     /// A session was read in memcached, which slid its expiry there.
     package mutating func seen(_ record: SessionRecord, _ key: SessionKey, at now: SessionRecord.Timestamp) {
         self.counts.avoidedReads += 1
-        self.touches.seen(key, expires: self.configuration.expiry(of: record, seen: now), at: now)
+        self.slid(record, key, newest: record.identity.version, at: now)
+    }
+
+    /// A session was read, wherever that was.
+    /// - Parameter newest: its version, where that is known to have been acknowledged.
+    package mutating func slid(
+        _ record: SessionRecord,
+        _ key: SessionKey,
+        newest: UInt64 = 0,
+        at now: SessionRecord.Timestamp
+    ) {
+        self.touches.seen(key, expires: self.configuration.expiry(of: record, seen: now), newest: newest, at: now)
     }
 
     /// A state was acknowledged by memcached.
@@ -100,12 +111,21 @@ package struct TierMemory: Sendable {
         }
     }
 
+    /// Whether a save was chosen is not known. If it was, somebody may see it, and its row is to say that it is old.
+    package mutating func mayBeSaved(_ key: SessionKey, version: UInt64) {
+        self.queue.mayHave(key, newest: version)
+    }
+
     /// The database could not be told that a session is destroyed.
-    package mutating func buriedInMemcached(_ row: SessionRow, at now: SessionRecord.Timestamp) {
+    /// - Returns: whether it will be.
+    @discardableResult
+    package mutating func buriedInMemcached(_ row: SessionRow, at now: SessionRecord.Timestamp) -> Bool {
         self.touches.forget(row.key)
         var row = row
         row.due = row.record.absoluteDeadline
-        self.queue.saved(row, isDue: true, at: now)
+        let isKept = self.queue.saved(row, isDue: true, at: now)
+        if !isKept { self.counts.overflows += 1 }
+        return isKept
     }
 
     /// Memcached has heard that a session is destroyed, of which the row is to tell nobody any more.
@@ -188,10 +208,13 @@ package struct TierMemory: Sendable {
 
     // MARK: What memcached has to be told
 
+    /// Whether memcached may have forgotten sessions that the database has, or have older states of them.
+    package func hasForgotten(at now: SessionRecord.Timestamp) -> Bool { self.oldCopiesUntil > now }
+
     /// Whether memcached's word about a session is not enough.
     package func mustCompare(_ key: SessionKey, at now: SessionRecord.Timestamp) -> Bool {
         self.isBehind || !self.unplaced.isEmpty && self.unplaced.contains(key)
-            || self.oldCopiesUntil > now && !self.comparedKeys.contains(key)
+            || self.hasForgotten(at: now) && !self.comparedKeys.contains(key)
     }
 
     /// Memcached has what the row says, or something newer.
@@ -209,8 +232,11 @@ package struct TierMemory: Sendable {
     }
 
     /// The database knows more of this session than memcached.
-    package mutating func adopt(_ key: SessionKey) {
+    /// - Returns: whether it is known now.
+    @discardableResult
+    package mutating func adopt(_ key: SessionKey) -> Bool {
         if self.unplaced.count < Self.maximumUnplaced { self.unplaced.insert(key) }
+        return self.unplaced.contains(key)
     }
 
     /// Memcached has it now.
@@ -227,8 +253,18 @@ package struct TierMemory: Sendable {
     /// - Returns: for `caughtUp`.
     package func catchingUp() -> Int { self.absences }
 
-    /// All rows that memcached does not have were adopted.
-    package mutating func caughtUp(_ absences: Int) {
-        if absences == self.absences { self.isBehind = false }
+    /// Rows that memcached does not have were adopted.
+    /// - Parameter isAll: there are no others.
+    package mutating func caughtUp(_ absences: Int, isAll: Bool = true) {
+        if isAll, absences == self.absences { self.isBehind = false }
+    }
+
+    /// Some of those that memcached is to be told about: others each time, so that one that cannot be placed keeps none waiting.
+    /// - Parameter chance: any number.
+    package func toPlace(limit: Int, from chance: Int) -> [SessionKey] {
+        guard self.unplaced.count > limit else { return Array(self.unplaced) }
+        let start = chance % self.unplaced.count
+        let rest = Array(self.unplaced.dropFirst(start).prefix(limit))
+        return rest + Array(self.unplaced.prefix(limit - rest.count))
     }
 }

@@ -11,16 +11,21 @@ extension TierOperation {
         switch (self.state, answer) {
         case (.askingMemcached, .loaded(let outcome)):
             return self.memcachedAnswered(outcome, client, &memory, moment)
+        case (.askingAgain(let row), .loaded(.live(let session))):
+            return self.compared(session, row, isAgain: true, &memory, moment)
+        case (.askingAgain, .loaded(let outcome)):
+            return self.memcachedAnswered(outcome, client, &memory, moment)
         case (.comparing(let session), .row(let row)):
-            return self.compared(session, row, &memory, moment)
+            return self.compared(session, row, isAgain: false, &memory, moment)
         case (.comparing(let session), .failed):
             // Requests go on from memcached.
             return self.live(session, &memory, moment)
-        case (.placing, .written(.saved(let session))):
+        case (.placing(_, let hasGoneBack), .written(.saved(var session))):
             memory.compared(self.key)
+            session.hasGoneBack = hasGoneBack
             return self.live(session, &memory, moment)
-        case (.placing(let row), _):
-            return self.served(row, &memory)
+        case (.placing(let row, let hasGoneBack), _):
+            return self.served(row, hasGoneBack: hasGoneBack, &memory, moment)
         case (.burying(let row), .buried(let isInMemcached, let isInDatabase)):
             if isInDatabase { memory.written(.tombstone(row)) }
             if isInMemcached { memory.buried(row) }
@@ -34,10 +39,10 @@ extension TierOperation {
             if let waiting = memory.queue.waiting(self.key) {
                 return self.serve(waiting, isAlone: isAlone, &memory, moment)
             }
-            // Requests go on from memcached, and that says there is none.
-            return self.endLoad(isAlone ? .unavailable : .none)
-        case (.goingBack(let row, let isAlone), let answer):
-            return self.wentBack(row, isAlone: isAlone, answer, &memory, moment)
+            // Requests go on from memcached, and that says there is none: unless it has just forgotten all it had.
+            return self.endLoad(isAlone || memory.hasForgotten(at: moment.now) ? .unavailable : .none)
+        case (.goingBack(let row, let session), let answer):
+            return self.wentBack(row, over: session, answer, &memory, moment)
         case (.restoring(let row, let hasGoneBack), .loaded(let outcome)):
             return self.restored(row, hasGoneBack: hasGoneBack, outcome, &memory, moment)
         default:
@@ -76,11 +81,13 @@ extension TierOperation {
     /// above all that the session is destroyed.
     private mutating func compared(
         _ session: StoredSession,
-        _ row: SessionRow?,
+        _ found: SessionRow?,
+        isAgain: Bool,
         _ memory: inout TierMemory,
         _ moment: Moment
     ) -> Step {
-        guard let row else {
+        let hasForgotten = memory.hasForgotten(at: moment.now)
+        guard let row = hasForgotten ? self.newest(found, memory) : found else {
             memory.compared(self.key)
             return self.live(session, &memory, moment)
         }
@@ -89,34 +96,72 @@ extension TierOperation {
             memory.adopt(self.key)
             return self.bury(row)
         }
+        if hasForgotten, !session.isDegraded, row.newest > session.version, row.isLive(at: moment.now) {
+            guard isAgain else {
+                // Somebody may have saved it since it was read: what is lost memcached has not now either.
+                self.state = .askingAgain(found)
+                return .loadReplicas
+            }
+            if let found, let next = self.lastLeft(session, row, memory, moment) {
+                return self.goBack(to: next, over: found.record.identity, besides: session, &memory, moment)
+            }
+        }
         guard row.record.identity.version > session.version, row.isLive(at: moment.now) else {
             if !session.isDegraded { memory.compared(self.key) }
             return self.live(session, &memory, moment)
         }
-        if session.isDegraded { return self.served(row, &memory) }
+        if session.isDegraded { return self.served(row, &memory, moment) }
         // Chosen is what memcached has. What the database was told alone follows it, or came from a state that somebody
         // else has gone on from.
         guard row.mayReplace(session.record.identity, .ancestors) else {
             memory.compared(self.key)
             return self.live(session, &memory, moment)
         }
-        self.state = .placing(row)
+        return self.place(row, over: session)
+    }
+
+    /// - Returns: the newest state that is left, where an acknowledged one is lost; nil where none is, or where the two have gone
+    ///   different ways.
+    private func lastLeft(
+        _ session: StoredSession,
+        _ row: SessionRow,
+        _ memory: TierMemory,
+        _ moment: Moment
+    ) -> SessionRow? {
+        if row.record.identity.version > session.version {
+            return row.hasGoneBack && row.mayReplace(session.record.identity, .ancestors) ? row : nil
+        }
+        var left = memory.row(session.record, self.key, at: moment.now)
+        left.newest = row.newest
+        return left
+    }
+
+    private mutating func place(_ row: SessionRow, over session: StoredSession, hasGoneBack: Bool = false) -> Step {
+        self.state = .placing(row, hasGoneBack: hasGoneBack)
         return .saveReplicas(session.loaded, proposal: row.record)
     }
 
     private mutating func live(_ session: StoredSession, _ memory: inout TierMemory, _ moment: Moment) -> Step {
-        if !session.isDegraded { memory.seen(session.record, self.key, at: moment.now) }
+        if session.isDegraded {
+            // It need not have been acknowledged.
+            memory.slid(session.record, self.key, at: moment.now)
+        } else {
+            memory.seen(session.record, self.key, at: moment.now)
+        }
         return self.endLoad(.live(session))
     }
 
     private mutating func served(
         _ row: SessionRow,
         hasGoneBack: Bool = false,
-        _ memory: inout TierMemory
+        _ memory: inout TierMemory,
+        _ moment: Moment
     ) -> Step {
         memory.counts.servedAlone += 1
+        memory.slid(row.record, self.key, at: moment.now)
         var session = StoredSession(row: row.record, isDegraded: true)
         session.hasGoneBack = hasGoneBack
+        session.isOfOldRow = row.hasGoneBack && !hasGoneBack
         return self.endLoad(.live(session))
     }
 
@@ -141,17 +186,9 @@ extension TierOperation {
     }
 
     /// The newest state that this process or the database has.
-    private mutating func found(
-        _ row: SessionRow?,
-        isAlone: Bool,
-        _ memory: inout TierMemory,
-        _ moment: Moment
-    ) -> Step {
+    private func newest(_ row: SessionRow?, _ memory: TierMemory) -> SessionRow? {
         let waiting = memory.queue.waiting(self.key)
-        guard var newest = row ?? waiting else {
-            // Where nobody can be asked, it may be in memcached.
-            return self.endLoad(isAlone ? .unavailable : .none)
-        }
+        guard var newest = row ?? waiting else { return nil }
         if let waiting, let row, !row.record.isTombstone,
             waiting.record.isTombstone || waiting.mayReplace(row.record.identity, .ancestors)
         {
@@ -159,21 +196,37 @@ extension TierOperation {
             newest = waiting
             newest.newest = max(row.newest, waiting.newest)
         }
+        // It may have slid since the database was told.
+        newest.expires = max(newest.expires, memory.touches.expiry(of: self.key) ?? 0)
+        return newest
+    }
+
+    private mutating func found(
+        _ row: SessionRow?,
+        isAlone: Bool,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        guard let newest = self.newest(row, memory) else {
+            // Where nobody can be asked, it may be in memcached.
+            return self.endLoad(isAlone ? .unavailable : .none)
+        }
         // While memcached cannot be asked nobody knows whether the newer state is lost: `degraded` says enough.
         guard newest.hasGoneBack, !isAlone, newest.isLive(at: moment.now) else {
             return self.serve(newest, isAlone: isAlone, &memory, moment)
         }
         guard let row else { return self.endLoad(.unavailable) }
-        return self.goBack(to: newest, over: row.record.identity, isAlone: isAlone, &memory, moment)
+        return self.goBack(to: newest, over: row.record.identity, &memory, moment)
     }
 
     /// Acknowledged states are lost. Whoever still has one of them must not put it over what is made from here on: the row
     /// gets a version above them all, and that is what goes on. Of several gateways one does that, and says that the session
     /// went back.
+    /// - Parameter session: what memcached has, if it has anything.
     private mutating func goBack(
         to newest: SessionRow,
         over base: WriteIdentity,
-        isAlone: Bool,
+        besides session: StoredSession? = nil,
         _ memory: inout TierMemory,
         _ moment: Moment
     ) -> Step {
@@ -185,13 +238,13 @@ extension TierOperation {
         )
         next.newest = next.record.identity.version
         next.saves = 0
-        self.state = .goingBack(newest, isAlone: isAlone)
+        self.state = .goingBack(newest, over: session)
         return self.write(.compareAndSave(next, base: base))
     }
 
     private mutating func wentBack(
         _ row: SessionRow,
-        isAlone: Bool,
+        over session: StoredSession?,
         _ answer: Answer,
         _ memory: inout TierMemory,
         _ moment: Moment
@@ -203,17 +256,24 @@ extension TierOperation {
             }
             memory.written(change)
             memory.counts.reverted += 1
-            return self.serve(next, hasGoneBack: true, isAlone: isAlone, &memory, moment)
+            if let session { return self.place(next, over: session, hasGoneBack: true) }
+            return self.serve(next, hasGoneBack: true, isAlone: false, &memory, moment)
         case .changed(.refused):
             // Somebody else did it, or destroyed the session.
             self.searches += 1
             guard self.searches < Self.maximumSearches else { return self.endLoad(.unavailable) }
-            self.state = .searching(isAlone: isAlone)
+            guard session == nil else {
+                self.state = .askingMemcached
+                return .loadReplicas
+            }
+            self.state = .searching(isAlone: false)
             return .loadRow
         default:
             memory.counts.reverted += 1
             // It may be said once more.
-            return self.serve(row, hasGoneBack: true, isAlone: isAlone, &memory, moment)
+            guard var session else { return self.serve(row, hasGoneBack: true, isAlone: false, &memory, moment) }
+            session.hasGoneBack = true
+            return self.live(session, &memory, moment)
         }
     }
 
@@ -227,7 +287,7 @@ extension TierOperation {
         if row.record.isTombstone { return isAlone ? self.leaveWord(row, &memory) : self.endLoad(.none) }
         // Its expiry may have slid since, where nobody can be asked.
         guard row.isLive(at: moment.now) else { return self.endLoad(isAlone ? .unavailable : .none) }
-        if isAlone { return self.served(row, hasGoneBack: hasGoneBack, &memory) }
+        if isAlone { return self.served(row, hasGoneBack: hasGoneBack, &memory, moment) }
         self.state = .restoring(row, hasGoneBack: hasGoneBack)
         return .restore(row.record)
     }
@@ -264,7 +324,9 @@ extension TierOperation {
             return self.endLoad(.none)
         case .unavailable, .limited:
             memory.memcachedWasAway()
-            if memory.configuration.servesDegraded { return self.served(row, hasGoneBack: hasGoneBack, &memory) }
+            if memory.configuration.servesDegraded {
+                return self.served(row, hasGoneBack: hasGoneBack, &memory, moment)
+            }
             guard hasGoneBack else { return self.endLoad(.unavailable) }
             // It is still to be said.
             self.state = .markingLoss

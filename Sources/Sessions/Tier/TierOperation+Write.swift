@@ -50,7 +50,9 @@ extension TierOperation {
                 // A part of it may be in memcached: it is the same record.
                 self.mayBeInMemcached = true
                 return self.writeAlone(proposal, isDurable: isDurable, &memory, moment)
-            case .discarded, .unknown:
+            case .unknown:
+                return self.endUnknown(proposal, &memory)
+            case .discarded:
                 return self.endWrite(outcome)
             }
         case (.creating(let proposal, let isDurable), .written(let outcome)):
@@ -185,13 +187,24 @@ extension TierOperation {
         switch answer {
         case .changed(.applied):
             if let change { memory.written(change) }
-            return self.endWrite(.degraded(StoredSession(row: record, isDegraded: true)))
-        case .changed(.refused(let current)):
-            return self.endWrite(self.mayBeInMemcached ? .unknown : .discarded(winner: current?.version))
-        case .failed(let mayHaveHappened):
-            return self.endWrite(mayHaveHappened || self.mayBeInMemcached ? .unknown : .unavailable)
+            var kept = StoredSession(row: record, isDegraded: true)
+            if case .compareAndSave? = change, case .save(let base, _, _) = self.goal, base.isOfOldRow {
+                memory.counts.reverted += 1
+                kept.hasGoneBack = true
+            }
+            return self.endWrite(.degraded(kept))
+        case .changed(.refused(let current)) where !self.mayBeInMemcached:
+            return self.endWrite(.discarded(winner: current?.version))
+        case .failed(let mayHaveHappened) where !self.mayBeInMemcached:
+            return self.endWrite(mayHaveHappened ? .unknown : .unavailable)
         default:
-            return self.endWrite(.unknown)
+            return self.mayBeInMemcached ? self.endUnknown(record, &memory) : self.endWrite(.unknown)
         }
+    }
+
+    /// It may be in memcached, and be seen there: if it is lost with all copies, the row is to say that it was there.
+    private mutating func endUnknown(_ record: SessionRecord, _ memory: inout TierMemory) -> Step {
+        memory.mayBeSaved(self.key, version: record.identity.version)
+        return self.endWrite(.unknown)
     }
 }

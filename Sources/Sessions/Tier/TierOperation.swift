@@ -60,12 +60,15 @@ package struct TierOperation: Sendable {
         case askingMemcached
         /// Memcached has it, and the database may know better.
         case comparing(StoredSession)
+        /// The database, by its row, knows of a newer state than memcached had, which may have come since.
+        case askingAgain(SessionRow?)
         /// The row's state goes to memcached, which has one that it was made from.
-        case placing(SessionRow)
+        case placing(SessionRow, hasGoneBack: Bool)
         /// - Parameter isAlone: memcached cannot be asked.
         case searching(isAlone: Bool)
         /// The row gets a version above all that is known of what is lost.
-        case goingBack(SessionRow, isAlone: Bool)
+        /// - Parameter over: what memcached has.
+        case goingBack(SessionRow, over: StoredSession?)
         case restoring(SessionRow, hasGoneBack: Bool)
         case saving(StoredSession, SessionRecord, isDurable: Bool, isDue: Bool)
         case creating(SessionRecord, isDurable: Bool)
@@ -84,7 +87,7 @@ package struct TierOperation: Sendable {
     let key: SessionKey
     package let goal: Goal
     var state = State.idle
-    /// Of the search for a row that somebody else keeps changing.
+    /// Of the search for a row that somebody else keeps changing, or of what memcached has beside it.
     var searches = 0
     /// The change of the row that is under way.
     var change: RowChange?
@@ -184,8 +187,9 @@ package struct TierOperation: Sendable {
                 memory.buried(row)
                 return self.endDestroy(.destroyed)
             case (true, false):
-                memory.buriedInMemcached(row, at: moment.now)
-                return self.endDestroy(.destroyed)
+                // With memcached it would be forgotten if nothing told the database.
+                let isKept = memory.buriedInMemcached(row, at: moment.now)
+                return self.endDestroy(isKept ? .destroyed : .unknown)
             case (false, true):
                 // Every gateway hears of it, also when this one is no more.
                 return self.endDestroy(.destroyed)

@@ -21,7 +21,7 @@ final class DatabaseCall {
         /// The tombstone of a destruction, beside what memcached is told.
         case burial(TierRun)
         case sync([RowChange])
-        case touches([(key: SessionKey, expires: SessionRecord.Timestamp)])
+        case touches([PendingTouches.Touch])
         /// What memcached has to be told.
         case question(absences: Int)
         case place(PlaceRun)
@@ -50,7 +50,6 @@ final class TierRun {
         case load(Request, HistoryChecker.Beginning)
         case write(Request, HistoryChecker.WriteNumber, isDurable: Bool)
         case destroy(Request, isNew: Bool)
-        case place(PlaceRun)
     }
 
     var machine: TierOperation
@@ -63,6 +62,7 @@ final class TierRun {
     var mustHaveExpired = false
     /// What it was told is not all that the database knows.
     var hasDatabaseFailed = false
+    var isWrite: Bool { if case .write = self.purpose { true } else { false } }
     /// Memcached says itself that there is no session.
     var isGoneInMemcached = false
     /// Where both are asked at once.

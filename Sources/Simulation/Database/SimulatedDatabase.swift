@@ -46,18 +46,24 @@ package struct SimulatedDatabase: Sendable {
             return .applied
         case .compareAndSave(let new, let base):
             guard let row, !row.record.isTombstone, row.record.identity == base else { return self.refusal(new) }
-            self.replace(row, by: new, newest: new.newest)
+            self.replace(row, by: new, newest: max(row.newest, new.newest))
             return .applied
         case .upsert(let new, let replaced):
             return self.upsert(new, over: row, replaced)
         case .tombstone(let new):
             self.bury(new, over: row)
             return .applied
-        case .touch(let key, let expires, let due):
+        case .touch(let key, let expires, let due, let newest, let soon):
             guard row != nil else { return .absent }
-            return self.change(key, if: { !$0.record.isTombstone && $0.expires < expires }) { row in
-                if row.due >= row.expires { row.due = due }
-                row.expires = expires
+            return self.change(key, if: { !$0.record.isTombstone && ($0.expires < expires || $0.newest < newest) }) {
+                row in
+                if row.record.identity.version < newest {
+                    row.due = min(row.due, soon)
+                } else if row.due >= row.expires {
+                    row.due = due
+                }
+                row.newest = max(row.newest, newest)
+                row.expires = max(row.expires, expires)
             }
         case .mark(let key, let newest):
             return self.change(key, if: { !$0.record.isTombstone && $0.newest < newest }) { $0.newest = newest }
@@ -89,7 +95,7 @@ package struct SimulatedDatabase: Sendable {
     private mutating func replace(_ row: SessionRow, by new: SessionRow, newest: UInt64) {
         var new = new
         new.newest = newest
-        new.saves += row.saves
+        new.saves = row.record.identity == new.record.identity ? row.saves : row.saves + new.saves
         new.expires = max(new.expires, row.expires)
         self.rows[new.key] = new
     }

@@ -72,7 +72,7 @@ extension SimulatedWorld {
         switch change {
         case .delete: self.judgeReaping(session)
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _): self.slid(session, until: row.expires)
-        case .touch(_, let expires, _): self.slid(session, until: expires)
+        case .touch(_, let expires, _, _, _): self.slid(session, until: expires)
         case .tombstone, .mark, .postpone: break
         }
         return result
@@ -149,6 +149,7 @@ extension SimulatedWorld {
         self.gateways[gateway].beats = 0
         self.gateways[gateway].nextTouch = self.now + self.touchInterval
         self.gateways[gateway].placing = []
+        self.gateways[gateway].sawLoss = .min
         let life = self.gateways[gateway].life
         self.schedule(.beat(gateway: gateway, gatewayLife: life), in: self.chance.below(self.beat) + 1)
         self.schedule(.reap(gateway: gateway, gatewayLife: life), in: self.chance.below(50_000) + 1)
@@ -167,12 +168,12 @@ extension SimulatedWorld {
             let touches = memory.touches.batch(limit: 1_000).sorted {
                 $0.key.bytes.lexicographicallyPrecedes($1.key.bytes)
             }
-            let due = self.timestamp(gateway) + self.weather.tier.reapAfter.wholeMilliseconds
-            let changes = touches.map { RowChange.touch($0.key, expires: $0.expires, due: min($0.expires, due)) }
+            let changes = self.weather.tier.changes(for: touches, at: self.timestamp(gateway))
             if !changes.isEmpty { self.call(.apply(changes), for: .touches(touches), gateway) }
         }
         let isReady = self.gateways[gateway].links.count { $0.state == .up } >= self.profile.redundancy
         let hasForgotten = self.gateways[gateway].links.count { !$0.isComplete } >= self.profile.redundancy
+        if hasForgotten { self.gateways[gateway].sawLoss = self.now }
         if hasForgotten, self.mistake != .oldCopies {
             self.gateways[gateway].memory.memcachedHasForgotten(at: self.timestamp(gateway))
         }
@@ -228,7 +229,7 @@ extension RowChange {
         case .upsert(let row, let replaced):
             "upsert \(row.record.name), v\(row.record.identity.version % 1_000_000_000) over \(replaced)"
         case .tombstone(let row): "tombstone, due \(row.due == SessionRow.unplaced ? "in memcached" : "never")"
-        case .touch: "touch"
+        case .touch(_, _, _, let newest, _): "touch v\(newest % 1_000_000_000)"
         case .mark(_, let newest): "mark v\(newest % 1_000_000_000)"
         case .postpone: "postpone"
         case .delete: "delete"

@@ -37,10 +37,25 @@ extension SimulatedWorld {
 
     /// Whether the row says for certain that there is a newer state, if it has not the newest itself.
     private func isMarked(_ session: Int) -> Bool {
-        guard !self.sessions[session].isForked, !self.isDatabaseDown,
-            let last = self.sessions[session].acknowledged.last
+        let known = self.sessions[session]
+        guard !known.isForked, !self.isDatabaseDown, let last = known.acknowledged.last,
+            // A save that ended without anybody knowing how may have been seen: its row is told as late as of others.
+            known.lastUnknown <= self.now - self.lagSlack, !known.tierRuns.contains(where: { $0.isWrite && !$0.isOver })
         else { return false }
         return last.time > self.lastTrouble && last.time <= self.now - self.lagSlack
+    }
+
+    /// A visitor was told that an acknowledged state is lost. It may be one of which nobody was told how it ended.
+    func saidToHaveGoneBack(_ session: Int) {
+        let known = self.sessions[session]
+        guard known.lastUnknown == 0 || self.checker.isInDoubt(known.number) else { return }
+        self.checker.reverted(known.number)
+    }
+
+    /// Whether the gateway can have missed that all memory of the session was lost: it began later, or was stopped.
+    func mayNotKnowOfLoss(_ run: TierRun) -> Bool {
+        let known = self.sessions[run.session]
+        return self.checker.isInDoubt(known.number) && self.gateways[run.gateway].sawLoss < known.lost
     }
 
     /// From when something is due until the database has it, where nothing is wrong.

@@ -102,15 +102,12 @@ extension SimulatedWorld {
         case .loadRow:
             self.call(.load(key), for: .place(run), run.gateway)
         case .destroyInMemcached:
-            self.start(
-                .destroy(identity: self.newIdentity(run.gateway, after: nil)),
-                session: run.session,
-                gateway: run.gateway,
-                for: .place(run),
-                timeout: 2 * self.weather.loadTimeout
-            )
-        case .load:
-            self.start(.load(client: nil), run.session, run.gateway, for: .place(run))
+            self.ask(.destroy(identity: self.newIdentity(run.gateway, after: nil)), run)
+        case .look:
+            self.ask(.look, run)
+        case .save(let base, let proposal):
+            self.countLongLine(proposal, over: base.record, run.session)
+            self.ask(.save(base: base, proposal: proposal), run)
         case .write(let change):
             self.call(.apply([change]), for: .place(run), run.gateway)
         case .finish:
@@ -118,9 +115,28 @@ extension SimulatedWorld {
         }
     }
 
-    func answered(_ run: PlaceRun, _ answer: PlaceOperation.Answer) {
+    private func ask(_ goal: ReplicaOperation.Goal, _ run: PlaceRun) {
+        let timeout = 2 * self.weather.loadTimeout
+        self.start(goal, session: run.session, gateway: run.gateway, for: .place(run), timeout: timeout)
+    }
+
+    func answered(_ run: PlaceRun, _ operation: RunningOperation, _ outcome: ReplicaOutcome) {
+        switch operation.goal {
+        case .destroy: self.answered(run, .destroyed(outcome.isDestroyed))
+        case .look: self.answered(run, .seen(self.loadOutcome(operation.goal, outcome)))
+        default:
+            if case .chosen(let loaded) = outcome {
+                self.answered(run, .saved(.saved(StoredSession(loaded: loaded, isDegraded: false))))
+            } else {
+                self.answered(run, .saved(.unknown))
+            }
+        }
+    }
+
+    private func answered(_ run: PlaceRun, _ answer: PlaceOperation.Answer) {
         guard self.gateways[run.gateway].life == run.gatewayLife else { return }
-        self.execute(run.machine.answered(answer, &self.gateways[run.gateway].memory), run)
+        let now = self.timestamp(run.gateway)
+        self.execute(run.machine.answered(answer, &self.gateways[run.gateway].memory, at: now), run)
     }
 
     func answered(_ run: PlaceRun, _ answer: DatabaseCall.Answer) {

@@ -114,7 +114,7 @@ extension SimulatedWorld {
         }
     }
 
-    private func loadOutcome(_ goal: ReplicaOperation.Goal, _ outcome: ReplicaOutcome) -> SessionLoadOutcome {
+    func loadOutcome(_ goal: ReplicaOperation.Goal, _ outcome: ReplicaOutcome) -> SessionLoadOutcome {
         switch outcome {
         case .chosen(let loaded):
             return .live(StoredSession(loaded: loaded, isDegraded: false))
@@ -159,13 +159,12 @@ extension SimulatedWorld {
     // MARK: What the visitor is told
 
     private func finishLoad(_ run: TierRun, _ outcome: SessionLoadOutcome) {
-        if case .place(let place) = run.purpose { return self.answered(place, .loaded(outcome)) }
         guard case .load(let request, let beginning) = run.purpose else { return }
         let session = run.session
         self.note(session, "g\(run.gateway) hybrid load @\(run.began) ends: \(outcome.name)")
         switch outcome {
         case .live(let stored):
-            if stored.hasGoneBack { self.checker.reverted(self.sessions[session].number) }
+            if stored.hasGoneBack { self.saidToHaveGoneBack(session) }
             request.stored = stored
             request.loaded = stored.loaded
             request.base = self.verified(stored.record, session)
@@ -185,8 +184,8 @@ extension SimulatedWorld {
             request.ending = .live
             self.goOn(request)
         case .none:
-            // Without the database memcached's word is all there is.
-            guard !run.hasDatabaseFailed else {
+            // A gateway that has not seen that all memory was lost takes memcached's word where the database is away.
+            guard !run.hasDatabaseFailed || !self.mayNotKnowOfLoss(run) else {
                 request.ending = .failed
                 return self.end(request)
             }
@@ -227,12 +226,15 @@ extension SimulatedWorld {
         case .degraded(let stored):
             self.figures.degraded += 1
             self.sessions[run.session].isForked = true
+            if stored.hasGoneBack, self.checker.isInDoubt(self.sessions[run.session].number) {
+                self.checker.reverted(self.sessions[run.session].number)
+            }
             self.checker.writeEnded(number, .unknown)
             request.ending = .failed
             kept = stored
         case .unknown:
             self.figures.unknown += 1
-            self.sessions[run.session].isForked = true
+            self.sessions[run.session].lastUnknown = self.now
             self.checker.writeEnded(number, .unknown)
             request.ending = .failed
         case .unavailable:

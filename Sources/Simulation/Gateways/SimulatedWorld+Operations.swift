@@ -152,7 +152,7 @@ extension SimulatedWorld {
         case .tier(let run):
             self.replicasAnswered(run, operation, outcome)
         case .place(let run):
-            self.answered(run, .destroyed(outcome.isDestroyed))
+            self.answered(run, operation, outcome)
         case .reap(let run, let index):
             self.looked(run, index, outcome)
         }

@@ -14,8 +14,9 @@ extension DatabaseTier {
     private static let lastPatience: Duration = .seconds(6)
     /// How often the database is asked what other gateways have told it that memcached does not know.
     package static let askingInterval: Duration = .seconds(5)
-    /// Sessions that memcached is told about at a time.
+    /// Sessions that memcached is told about at a time, and how many of them may fail before that is put off.
     private static let placesAtOnce = 1_024
+    private static let maximumFailures = 16
 
     /// Writes what is due, until it is cancelled; then everything that waits, once, unless another tier has taken it over.
     /// What takes long goes on beside the saves: one that is due waits for no more than the batch that is under way.
@@ -109,9 +110,18 @@ extension DatabaseTier {
             let batch = self.withMemory { $0.nextBatch(limit: Self.batchSize, at: StoreClock.now, isLast: isLast) }
             if batch.isEmpty { return true }
             do throws(DatabaseError) {
-                let results = try await self.apply(batch)
-                let more = self.withMemory { $0.batchWritten(batch, results, at: StoreClock.now) }
+                let results = try await self.noting { () throws(DatabaseError) in
+                    try await self.database.applyEach(batch)
+                }
+                let written = zip(batch, results).filter { $1 != nil }
+                let failed = zip(batch, results).filter { $1 == nil }.map(\.0)
+                let more = self.withMemory { memory in
+                    memory.counts.failures += failed.count
+                    memory.batchFailed(failed)
+                    return memory.batchWritten(written.map(\.0), written.compactMap(\.1), at: StoreClock.now)
+                }
                 _ = try? await self.apply(more)
+                if !failed.isEmpty { return false }
             } catch {
                 self.withMemory { memory in
                     memory.counts.failures += 1
@@ -144,14 +154,10 @@ extension DatabaseTier {
     /// - Parameter source: where sessions without a row are looked up; nil at the end, when there is no time for that.
     /// - Returns: whether the database took them.
     private func writeTouches(_ source: (any ReaperSource)?) async -> Bool {
-        let reapAfter = self.configuration.reapAfter.wholeMilliseconds
         for batch in self.withMemory({ $0.touches.pass(by: Self.batchSize) }) {
             if source != nil, Task.isCancelled { return true }
-            let now = StoreClock.now
             do throws(DatabaseError) {
-                let results = try await self.apply(
-                    batch.map { .touch($0.key, expires: $0.expires, due: min($0.expires, now &+ reapAfter)) }
-                )
+                let results = try await self.apply(self.configuration.changes(for: batch, at: StoreClock.now))
                 let rowless = self.withMemory { $0.touched(batch, results) }
                 if let source { await self.look(for: rowless, in: source) }
             } catch {
@@ -183,6 +189,7 @@ extension DatabaseTier {
     private func catchUp(_ store: HybridStore) async -> Bool {
         let absences = self.withMemory { $0.catchingUp() }
         var rows: [DueRow] = []
+        var isAll = false
         do throws(DatabaseError) {
             while rows.count < TierMemory.maximumUnplaced {
                 let more = try await self.noting { () throws(DatabaseError) in
@@ -194,18 +201,21 @@ extension DatabaseTier {
                     )
                 }
                 rows += more
-                if more.count < 1_000 { break }
+                isAll = more.count < 1_000
+                if isAll { break }
             }
         } catch {
             return false
         }
         let keys = self.withMemory { memory in
-            for row in rows { memory.adopt(row.key) }
-            memory.caughtUp(absences)
-            return Array(memory.unplaced.prefix(Self.placesAtOnce))
+            for row in rows where !memory.adopt(row.key) { isAll = false }
+            memory.caughtUp(absences, isAll: isAll)
+            return memory.toPlace(limit: Self.placesAtOnce, from: Int.random(in: 0..<Int.max))
         }
+        var failures = 0
         for key in keys {
-            guard !Task.isCancelled, await self.place(key, store) else { break }
+            guard !Task.isCancelled, failures < Self.maximumFailures else { break }
+            if await !self.place(key, store) { failures += 1 }
         }
         return true
     }
@@ -221,15 +231,17 @@ extension DatabaseTier {
                 if case .row(let row) = await self.load(key) { answer = .row(row) } else { answer = .failed }
             case .destroyInMemcached:
                 answer = .destroyed(await store.replicas.destroy(key) == .destroyed)
-            case .load:
-                answer = .loaded(await store.load(key, client: nil))
+            case .look:
+                answer = .seen(await store.replicas.look(key))
+            case .save(let base, let proposal):
+                answer = .saved(await store.replicas.save(base, proposal: proposal, key: key))
             case .write(let change):
                 _ = await self.write(change, isDurable: false)
                 answer = .changed
             case .finish(let isDone):
                 return isDone
             }
-            step = self.withMemory { operation.answered(answer, &$0) }
+            step = self.withMemory { operation.answered(answer, &$0, at: StoreClock.now) }
         }
     }
 }

@@ -33,6 +33,21 @@ struct PendingTouchesTests {
         #expect(touches.expiry(of: second) == 15)
     }
 
+    @Test func theNewestVersionThatWasReadGoesWithIt() throws {
+        let key = try Self.key(1)
+        var touches = PendingTouches()
+        touches.seen(key, expires: 10, newest: 7, at: 1)
+        touches.seen(key, expires: 10, newest: 5, at: 1)
+        let batch = touches.batch(limit: 10)
+        #expect(batch.map(\.newest) == [7])
+        // In the same millisecond, and yet it is to be told.
+        touches.seen(key, expires: 10, newest: 8, at: 1)
+        touches.written(batch)
+        #expect(touches.batch(limit: 10).map(\.newest) == [8])
+        touches.written(touches.batch(limit: 10))
+        #expect(touches.count == 0)
+    }
+
     @Test func aPassEndsHoweverManySessionsSlideBesideIt() throws {
         let keys = try (0..<10).map { try Self.key($0) }
         var touches = PendingTouches()

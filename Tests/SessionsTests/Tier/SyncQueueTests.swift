@@ -123,6 +123,43 @@ struct SyncQueueTests {
         #expect(queue.saved(try Self.row(3, version: 10, size: 9_000, isTombstone: true), isDue: true, at: 0) == true)
     }
 
+    @Test func whatMayHaveBeenSavedLeavesAMarkToo() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        queue.saved(try Self.row(1, version: 10, synced: 1_000), isDue: true, at: 1_000)
+        let key = try Self.row(1, version: 0).key
+        queue.mayHave(key, newest: 30)
+        queue.mayHave(key, newest: 20)
+        // One change of a session in each batch.
+        let batch = queue.nextBatch(limit: 10, at: 1_000)
+        #expect(Self.versions(batch) == ["upsert 10"])
+        #expect(queue.nextBatch(limit: 10, at: 1_000).isEmpty)
+        queue.batchWritten(batch, at: 1_001)
+        let marks = queue.nextBatch(limit: 10, at: 1_001)
+        #expect(Self.versions(marks) == ["mark 30"])
+        queue.batchFailed(marks)
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_001)) == ["mark 30"])
+        queue.batchWritten(marks, at: 1_002)
+        queue.mayHave(key, newest: 30)
+        // The row has something newer by now.
+        queue.written(key, version: 31)
+        #expect(queue.nextBatch(limit: 10, at: 1_002).isEmpty)
+    }
+
+    @Test func tombstonesAreTakenWhateverWaitsAndNotWithoutEnd() throws {
+        var queue = SyncQueue(interval: 120, limit: 1)
+        for number in 0..<SyncQueue.maximumTombstones {
+            #expect(queue.saved(try Self.row(number, version: 10, isTombstone: true), isDue: true, at: 1_000) == true)
+        }
+        let next = try Self.row(-1, version: 10, isTombstone: true)
+        #expect(queue.saved(next, isDue: true, at: 1_000) == false)
+        #expect(queue.overflows == 1)
+        // One that waits already does not count twice.
+        #expect(queue.saved(try Self.row(0, version: 11, isTombstone: true), isDue: true, at: 1_000) == true)
+        let batch = queue.nextBatch(limit: 10, at: 1_000)
+        queue.batchWritten(batch, at: 1_001)
+        #expect(queue.saved(next, isDue: true, at: 1_000) == true)
+    }
+
     @Test func aDestroyedSessionIsNotSavedAgain() throws {
         var queue = SyncQueue(interval: 120, limit: 1_000_000)
         queue.saved(try Self.row(1, version: 10), isDue: true, at: 1_000)

@@ -76,6 +76,44 @@ struct TierMemoryTests {
         }
     }
 
+    @Test mutating func aRowThatIsOlderThanWhatWasReadIsDueAfterALivingGatewayHasWritten() throws {
+        self.memory.seen(self.record(10), self.key, at: 5_000)
+        let changes = self.memory.configuration.changes(for: self.memory.touches.batch(limit: 10), at: 6_000)
+        guard changes.count == 1, case .touch(self.key, let expires, let due, let newest, let soon) = changes[0] else {
+            Issue.record("\(changes)")
+            return
+        }
+        #expect(expires == 105_000 && due == 105_000 && newest == 10 && soon == 6_000 + 2 * 120_000)
+        // What is shown without being promised says nothing of versions.
+        self.memory.touches.forget(self.key)
+        self.memory.slid(self.record(11), self.key, at: 5_000)
+        #expect(self.memory.touches.batch(limit: 10).map(\.newest) == [0])
+    }
+
+    @Test mutating func memcachedIsToldOfOthersEachTime() throws {
+        for number in 0..<10 {
+            let id = try #require(SessionID("session-number-\(number)-and-more"))
+            #expect(self.memory.adopt(self.keyspace.key(for: id)) == true)
+        }
+        #expect(Set(self.memory.toPlace(limit: 20, from: 7)).count == 10)
+        var told: Set<SessionKey> = []
+        for start in [0, 4, 8] {
+            let keys = self.memory.toPlace(limit: 4, from: 10 * 3 + start)
+            #expect(Set(keys).count == 4)
+            told.formUnion(keys)
+        }
+        #expect(told == self.memory.unplaced)
+    }
+
+    @Test mutating func whileThereAreMoreThanCanBeKnownEverySessionIsCompared() {
+        self.memory.memcachedWasAway()
+        let question = self.memory.catchingUp()
+        self.memory.caughtUp(question, isAll: false)
+        #expect(self.memory.isBehind)
+        self.memory.caughtUp(question)
+        #expect(!self.memory.isBehind)
+    }
+
     @Test mutating func oneThatDoesNotFitIsCounted() {
         var configuration = self.memory.configuration
         configuration.queueSize = 10

@@ -87,7 +87,7 @@ struct TierOperationTests {
                 + (session.hasGoneBack ? " reverted" : "")
         case .finishLoad(let outcome): "\(outcome)"
         case .finishWrite(.saved): "saved"
-        case .finishWrite(.degraded): "degraded"
+        case .finishWrite(.degraded(let session)): "degraded\(session.hasGoneBack ? " reverted" : "")"
         case .finishWrite(.discarded): "discarded"
         case .finishWrite(let outcome): "\(outcome)"
         case .finishDestroy(let outcome): "\(outcome)"
@@ -171,6 +171,83 @@ struct TierOperationTests {
         #expect(self.play(.load(client: nil), [.loaded(.live(session))]) == ["load", "live 10"])
     }
 
+    @Test mutating func whileMemcachedHasJustForgottenItsWordAloneEndsNoSession() {
+        let failed = TierOperation.Answer.failed(mayHaveHappened: false)
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        #expect(self.play(.load(client: nil), [.loaded(.none), failed]) == ["load", "row", "unavailable"])
+        // The database's word counts, of whoever comes with an id that nobody knows.
+        #expect(self.play(.load(client: nil), [.loaded(.none), .row(nil)]) == ["load", "row", "none"])
+        // Whoever has been here since has been put back.
+        self.memory.memcachedHasForgotten(at: 0)
+        let later = TierOperation.Moment(now: 1_440_000, mayReach: true)
+        var operation = TierOperation(.load(client: nil), key: self.key)
+        _ = operation.start(&self.memory, later)
+        _ = operation.answered(.loaded(.none), &self.memory, later)
+        #expect(Self.name(operation.answered(failed, &self.memory, later)) == "none")
+    }
+
+    @Test mutating func whatIsLostIsSaidAlsoWhereAnOlderCopyIsLeft() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let (old, row) = (self.session(10), self.row(15, after: [10], newest: 2_000_000_000))
+        let again: [TierOperation.Answer] = [.loaded(.live(old)), .row(row), .loaded(.live(old))]
+        var next = self.session(15, after: [10])
+        next.loaded.record.identity = WriteIdentity(version: 2_000_000_001, writer: 9)
+        let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(next))])
+        #expect(
+            steps == [
+                "load", "row", "load", "15 becomes 2000000001", "save 2000000001", "live 15 reverted",
+            ]
+        )
+        #expect(self.memory.counts.reverted == 1)
+        // Once.
+        #expect(self.play(.load(client: nil), [.loaded(.live(next))]) == ["load", "live 15"])
+    }
+
+    @Test mutating func whatTheRowIsOlderThanAndMemcachedTooIsLost() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let (left, row) = (self.session(15), self.row(10, newest: 2_000_000_000))
+        let again: [TierOperation.Answer] = [.loaded(.live(left)), .row(row), .loaded(.live(left))]
+        let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(left))])
+        #expect(steps.suffix(3) == ["10 becomes 2000000001", "save 2000000001", "live 15 reverted"])
+    }
+
+    @Test mutating func whatWasSavedSinceItWasReadIsNotLost() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let (old, new, row) = (self.session(10), self.session(20, after: [10]), self.row(10, newest: 20))
+        let steps = self.play(.load(client: nil), [.loaded(.live(old)), .row(row), .loaded(.live(new))])
+        #expect(steps == ["load", "row", "load", "live 20"])
+        #expect(self.memory.counts.reverted == 0)
+    }
+
+    @Test mutating func whatWaitsHereIsNewerThanAnOldCopy() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        self.memory.saved(self.record(20, after: [15, 10]), self.key, isDue: false, at: 1_000_000)
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let (old, row) = (self.session(10), self.row(15, after: [10], newest: 20))
+        let steps = self.play(.load(client: nil), [.loaded(.live(old)), .row(row), .loaded(.live(old))])
+        #expect(steps.last == "save 20")
+    }
+
+    @Test mutating func readsWithoutMemcachedSlideTheExpiryToo() {
+        let row = self.row(10)
+        _ = self.play(.load(client: nil), [.loaded(.unavailable), .row(row)])
+        #expect(self.memory.touches.expiry(of: self.key) == 1_000_000 + 1_440_000)
+        self.memory.touches.forget(self.key)
+        let degraded = self.session(10, isDegraded: true)
+        _ = self.play(.load(client: nil), [.loaded(.live(degraded)), .row(row)])
+        #expect(self.memory.touches.expiry(of: self.key) == 1_000_000 + 1_440_000)
+        // It need not have been acknowledged.
+        #expect(self.memory.touches.batch(limit: 1).map(\.newest) == [0])
+    }
+
+    @Test mutating func anExpiryThatTheDatabaseDoesNotKnowYetCounts() {
+        var row = self.row(10)
+        row.expires = 999_000
+        #expect(self.play(.load(client: nil), [.loaded(.none), .row(row)]).last == "none")
+        self.memory.seen(row.record, self.key, at: 999_000)
+        #expect(self.play(.load(client: nil), [.loaded(.none), .row(row)]).last == "restore 10")
+    }
+
     @Test mutating func withoutTheDatabaseMemcachedsWordCounts() {
         let failed = TierOperation.Answer.failed(mayHaveHappened: false)
         #expect(self.play(.load(client: nil), [.loaded(.none), failed]) == ["load", "row", "none"])
@@ -250,6 +327,26 @@ struct TierOperationTests {
         )
     }
 
+    @Test mutating func aSaveByTheDatabaseAloneOverAnOldRowSaysWhatItLeavesBehind() {
+        let loaded = self.play(.load(client: nil), [.loaded(.unavailable), .row(self.row(10, newest: 15))])
+        // Whether it is lost nobody knows yet.
+        #expect(loaded.last == "live 10 degraded" && self.memory.counts.reverted == 0)
+        var session = StoredSession(row: self.record(10), isDegraded: true)
+        session.isOfOldRow = true
+        let goal = TierOperation.Goal.save(session, proposal: self.record(20, after: [10]), isDurable: false)
+        #expect(self.play(goal, mayReach: false, [.changed(.applied)]) == ["10 becomes 20", "degraded reverted"])
+        #expect(self.memory.counts.reverted == 1)
+    }
+
+    @Test mutating func aSaveOfWhichNobodyKnowsLeavesAMark() {
+        #expect(self.play(self.save(20), [.written(.unknown)]) == ["save 20", "unknown"])
+        let batch = self.memory.nextBatch(limit: 10, at: 1_000_000, isLast: false)
+        guard batch.count == 1, case .mark(self.key, newest: 20) = batch[0] else {
+            Issue.record("\(batch)")
+            return
+        }
+    }
+
     @Test mutating func whatMayBeInMemcachedIsNotDiscarded() {
         var operation = TierOperation(self.save(20), key: self.key)
         _ = operation.start(&self.memory, self.moment)
@@ -257,6 +354,11 @@ struct TierOperationTests {
         #expect(Self.name(operation.answered(.written(.unknown), &self.memory, away)).hasPrefix("upsert 20"))
         let refused = TierOperation.Answer.changed(.refused(current: WriteIdentity(version: 30, writer: 2)))
         #expect(Self.name(operation.answered(refused, &self.memory, away)) == "unknown")
+        let batch = self.memory.nextBatch(limit: 10, at: 1_000_000, isLast: false)
+        guard batch.count == 1, case .mark(self.key, newest: 20) = batch[0] else {
+            Issue.record("\(batch)")
+            return
+        }
     }
 
     // MARK: Destroying
@@ -287,21 +389,65 @@ struct TierOperationTests {
         self.memory.adopt(self.key)
         var operation = PlaceOperation(key: self.key)
         guard case .loadRow = operation.start(),
-            case .destroyInMemcached = operation.answered(.row(word), &self.memory)
+            case .destroyInMemcached = operation.answered(.row(word), &self.memory, at: 1_000_000)
         else {
             Issue.record("another step")
             return
         }
-        guard case .finish(isDone: false) = operation.answered(.destroyed(false), &self.memory) else {
+        guard case .finish(isDone: false) = operation.answered(.destroyed(false), &self.memory, at: 1_000_000) else {
             Issue.record("it counts as done")
             return
         }
         #expect(self.memory.unplaced == [self.key])
-        guard case .write(.postpone(_, _, let due)) = operation.answered(.destroyed(true), &self.memory) else {
+        let told = operation.answered(.destroyed(true), &self.memory, at: 1_000_000)
+        guard case .write(.postpone(_, _, let due)) = told else {
             Issue.record("the row is not told")
             return
         }
         #expect(due == word.record.absoluteDeadline && self.memory.unplaced.isEmpty)
+    }
+
+    /// - Returns: the steps, in words.
+    private mutating func place(_ answers: [PlaceOperation.Answer]) -> [String] {
+        self.memory.adopt(self.key)
+        var operation = PlaceOperation(key: self.key)
+        _ = operation.start()
+        return answers.map { answer in
+            switch operation.answered(answer, &self.memory, at: 1_000_000) {
+            case .loadRow: "row"
+            case .destroyInMemcached: "destroy"
+            case .look: "look"
+            case .save(_, let proposal): "save \(proposal.identity.version)"
+            case .write(.postpone(_, _, let due)): "postpone to \(due)"
+            case .write: "write"
+            case .finish(let isDone): isDone ? "done" : "again"
+            }
+        }
+    }
+
+    @Test mutating func whatTheDatabaseKnowsBetterIsSavedInMemcachedForNobody() {
+        var row = self.row(20, after: [10])
+        row.due = SessionRow.unplaced
+        let saved = PlaceOperation.Answer.saved(.saved(self.session(20, after: [10])))
+        let steps = self.place([.row(row), .seen(.live(self.session(10))), saved, .changed])
+        #expect(steps == ["look", "save 20", "postpone to 1", "done"])
+        #expect(self.memory.unplaced.isEmpty && self.memory.touches.count == 0 && self.memory.counts.avoidedReads == 0)
+        // Somebody has gone on from the same state there.
+        let other = PlaceOperation.Answer.seen(.live(self.session(15, after: [5])))
+        #expect(self.place([.row(row), other]) == ["look", "postpone to 1"])
+        // Whoever comes is told that it went back.
+        row.newest = 30
+        #expect(self.place([.row(row), .seen(.none)]) == ["look", "postpone to 1"])
+        #expect(self.memory.counts.reverted == 0)
+    }
+
+    @Test mutating func whatCouldNotBeComparedIsNotPlaced() {
+        var row = self.row(20, after: [10])
+        row.due = SessionRow.unplaced
+        #expect(self.place([.failed]) == ["again"])
+        #expect(self.place([.row(row), .seen(.unavailable)]) == ["look", "again"])
+        #expect(self.place([.row(row), .seen(.live(self.session(10))), .saved(.unknown)]).last == "again")
+        #expect(self.memory.unplaced == [self.key])
     }
 
     @Test mutating func aRowOfAnotherLineIsForTheReaper() {

@@ -1,5 +1,6 @@
 import Database
 import GatewayTesting
+import Logging
 import NIOCore
 import Sessions
 import Synchronization
@@ -51,6 +52,34 @@ extension HybridStoreTests {
             service.cancel()
             await service.value
             load.cancel()
+        }
+    }
+
+    @Test func whatAKilledGatewayHadToWriteIsWrittenWhileSomebodyReads() async throws {
+        try await Self.with { stack in
+            let key = await stack.key()
+            let dead = stack.gateway()
+            #expect(await dead.create(key, "one", isDurable: true).isSaved)
+            #expect(await dead.save(try await dead.session(key), key, "two").isSaved)
+            // It died here. Nobody saves any more.
+            let reader = stack.gateway { Self.impatient(&$0) }
+            #expect(try await reader.text(key) == "two")
+            try await stack.serving(reader) { (try? await stack.database.load(key)?.hasGoneBack) == true }
+            let row = try #require(try await stack.database.load(key))
+            #expect(row.due <= StoreClock.now + 200 && String(buffer: row.record.payload) == "one")
+            let reaper = Reaper(
+                database: stack.database,
+                configuration: stack.configuration,
+                source: stack.fixture.pool,
+                sessionLog: nil,
+                site: "test",
+                logger: Logger(label: "reaper") { _ in SwiftLogNoOpLogHandler() },
+                clock: { StoreClock.now + 1_000 }
+            )
+            _ = try await Task(executorPreference: stack.fixture.executor) { try await reaper.pass() }.value
+            try await stack.restartMemcacheds()
+            let session = try await stack.gateway().session(key)
+            #expect(String(buffer: session.payload) == "two" && !session.hasGoneBack)
         }
     }
 
