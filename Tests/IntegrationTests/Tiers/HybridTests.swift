@@ -162,6 +162,34 @@ struct HybridTests {
         #expect(try await visitor.view().text == "one")
     }
 
+    @Test func aMadeUpIDCostsTheDatabaseNothing() async throws {
+        let server = try await PostgreSQLProcess(settings: ["log_statement=all"])
+        let url = try await server.createDatabase("sessions")
+        let secrets = "id_secrets: [\"a secret of sixteen\"]"
+        let stack = try await GatewayStack(.init { Self.site($0, url, secrets) })
+        var visitor = Visitor(stack: stack)
+        #expect(try await visitor.view("/page.php?set=one&control=durable").outcome == "new")
+        // By a session's key, as whoever looks one up asks.
+        func statements() -> Int { server.log.split(separator: "\n").count { $0.contains("WHERE session_key = $1") } }
+        func inserts() -> Int { server.log.split(separator: "\n").count { $0.contains("INSERT INTO session_gateway") } }
+        try await Eventually.holds("the row") { inserts() > 0 }
+        let id = try #require(visitor.jar.header).split(separator: "=")[1]
+        let before = statements()
+        for number in 10..<40 where !id.hasSuffix("\(number)") {
+            let cookie = "session=" + id.dropLast(2) + "\(number)"
+            let response = try await stack.client.send(HTTPRequest("GET", "/page.php", headers: [("Cookie", cookie)]))
+            #expect(response.status == 200 && response.outcome == "unchanged")
+        }
+        #expect(statements() == before)
+        // What is looked up is seen there.
+        try await Self.restartMemcacheds(stack)
+        try await Eventually.holds(within: .seconds(40), "the session: \(stack.gateway.log)") {
+            try await visitor.view().text == "one"
+        }
+        try await Eventually.holds("the statement") { statements() > before }
+        try await server.kill()
+    }
+
     @Test func whatHasExpiredIsReaped() async throws {
         let stack = try await GatewayStack(
             .init { Self.site($0, "sqlite:\($0.pages).sqlite", "idle_lifetime: 2s") }

@@ -1,0 +1,164 @@
+import Foundation
+import GatewayTesting
+import Testing
+
+/// All memcacheds lose their memory at once, again and again, some of the time with a gateway: what a second's interval of the
+/// database lets go back, and what not.
+///
+///     SESSION_GATEWAY_LONG=1 swift test --filter TotalLossTests      2,000 sessions, 20 rounds of 1, 5 and 30 s; 1,000 sign-outs
+@Suite(.serialized, .timeLimit(.minutes(30)))
+struct TotalLossTests {
+    private static func stack(_ directory: TemporaryDirectory, interval: Int) async throws -> FaultStack {
+        try await FaultStack.ready {
+            $0.gateways = 2
+            $0.site = [
+                "connect_timeout: 2s", "operation_timeout: 2s", "load_timeout: 2s", "database:",
+                "  url: \"sqlite:\(directory.path("sessions.sqlite"))\"", "  statement_timeout: 5s",
+                "  sync_interval: \(interval)s", "  reap_interval: 1s", "  reap_after: 2s",
+            ]
+        }
+    }
+
+    private static func loseEverything(_ stack: FaultStack, gateway: Int? = nil) {
+        if let gateway { stack.gateways[gateway].kill() }
+        for memcached in stack.memcacheds { memcached.kill() }
+    }
+
+    private static func startEverything(_ stack: FaultStack, gateway: Int? = nil) async throws {
+        for memcached in stack.memcacheds { try await memcached.start() }
+        if let gateway { try await stack.gateways[gateway].start() }
+        try await stack.waitUntilComplete()
+    }
+
+    /// Somebody who saves all the time, and remembers what was acknowledged, and when.
+    private struct Person: Sendable {
+        let number: Int
+        var visitor: CountingVisitor
+        var acknowledged: [(count: Int, end: ContinuousClock.Instant)] = []
+        var saves = 0
+
+        mutating func save(_ stack: FaultStack, until isOver: Flag) async {
+            while !isOver.isSet {
+                self.saves += 1
+                let client = stack.client((self.number + self.saves / 4) % 2)
+                let visit = await self.visitor.write("\(self.number).\(self.saves)", through: client)
+                guard visit.isAcknowledged else { continue }
+                self.acknowledged.append(((visit.seen?.count ?? 0) + 1, visit.end))
+                try? await Task.sleep(for: .milliseconds(Int.random(in: 5...60)))
+            }
+        }
+
+        /// The first read that promises something says where the session is, and whether it went back.
+        mutating func look(_ stack: FaultStack) async -> (count: Int?, hasGoneBack: Bool) {
+            var hasGoneBack = false
+            for _ in 0..<100 {
+                let visit = await self.visitor.read(through: stack.client(self.number % 2))
+                if visit.outcome == "reverted" { hasGoneBack = true }
+                if visit.isPromised { return (visit.seen?.count, hasGoneBack) }
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+            return (nil, hasGoneBack)
+        }
+
+        /// - Parameters:
+        ///   - moment: when everything was lost.
+        ///   - hasKept: nothing but memcached.
+        mutating func judge(
+            _ found: (count: Int?, hasGoneBack: Bool),
+            at moment: ContinuousClock.Instant,
+            interval: Duration,
+            hasKept: Bool
+        ) {
+            guard let count = found.count else {
+                Issue.record("\(self.number) is missing")
+                return
+            }
+            func last(before time: Duration) -> Int {
+                self.acknowledged.last { $0.end <= moment - time }?.count ?? 0
+            }
+            #expect(count >= last(before: interval + .seconds(1)), "\(self.number) is at \(count)")
+            // A living gateway has the rest in its memory.
+            if hasKept { #expect(count >= self.acknowledged.last?.count ?? 0, "\(self.number) is at \(count)") }
+            // The row hears within a quarter of a second that it is old.
+            if count < last(before: .milliseconds(600)) {
+                #expect(found.hasGoneBack, "\(self.number) went back to \(count) without a word")
+            }
+            self.acknowledged.removeAll { $0.count > count }
+        }
+    }
+
+    @Test(arguments: Campaign.isLong ? [1, 5, 30] : [1])
+    func whatGoesBackIsYoungAndSaysSo(_ seconds: Int) async throws {
+        let directory = try TemporaryDirectory()
+        let stack = try await Self.stack(directory, interval: seconds)
+        var people = (0..<Campaign.count(16, long: 2_000)).map {
+            Person(number: $0, visitor: CountingVisitor(stack.client()))
+        }
+        var wentBack = 0
+        for round in 0..<Campaign.count(4, long: 20) {
+            let isOver = Flag()
+            let saving = Task { [people] in
+                try await Threads.map(0..<people.count, atOnce: people.count) { index in
+                    var person = people[index]
+                    await person.save(stack, until: isOver)
+                    return person
+                }
+            }
+            try await Task.sleep(for: .milliseconds(1_500 + Int.random(in: 0...(1_000 * seconds))))
+            let victim = round.isMultiple(of: 2) ? nil : round / 2 % 2
+            let moment = ContinuousClock.now
+            Self.loseEverything(stack, gateway: victim)
+            isOver.set()
+            people = try await saving.value
+            try await Self.startEverything(stack, gateway: victim)
+            for index in people.indices {
+                let found = await people[index].look(stack)
+                if found.hasGoneBack { wentBack += 1 }
+                people[index].judge(
+                    found,
+                    at: moment,
+                    interval: .seconds(seconds),
+                    hasKept: victim == nil
+                )
+            }
+        }
+        print("\(seconds) s: \(wentBack) sessions said that they went back")
+        #expect(people.allSatisfy { $0.saves > 10 })
+    }
+
+    @Test func aSignOutThatWasAcknowledgedOutlivesTheGatewayAndAllMemcacheds() async throws {
+        let directory = try TemporaryDirectory()
+        let stack = try await Self.stack(directory, interval: 1)
+        var acknowledged = 0
+        for _ in 0..<Campaign.count(4, long: 40) {
+            let cookies = try await Threads.map(0..<25, atOnce: 25) { number in
+                var visitor = CountingVisitor(stack.client())
+                for save in 0..<2 { _ = await visitor.write("\(number).\(save)") }
+                return visitor.cookies
+            }
+            let isKilled = Flag()
+            let gone = try await Threads.map(0..<25, atOnce: 25) { number in
+                var visitor = CountingVisitor(stack.client(), cookies[number])
+                let outcome = await visitor.read("control=destroy").outcome
+                // Straight behind the first answer.
+                if outcome == "destroyed", number == 12 {
+                    isKilled.set()
+                    Self.loseEverything(stack, gateway: 0)
+                }
+                return outcome == "destroyed"
+            }
+            if !isKilled.isSet { Self.loseEverything(stack, gateway: 0) }
+            try await Self.startEverything(stack, gateway: 0)
+            for (number, cookies) in cookies.enumerated() where gone[number] {
+                acknowledged += 1
+                for gateway in 0..<2 {
+                    // A late tab has the old cookie still.
+                    var late = CountingVisitor(stack.client(gateway), cookies)
+                    let visit = await late.read()
+                    #expect(visit.seen == nil, "\(number) is back: \(visit.outcome)")
+                }
+            }
+        }
+        #expect(acknowledged > 10)
+    }
+}
