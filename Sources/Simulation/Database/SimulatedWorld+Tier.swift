@@ -190,8 +190,9 @@ extension SimulatedWorld {
                 return self.end(request)
             }
             guard run.isGoneInMemcached else {
-                // Destroyed as the database says; the other gateways hear of it within a moment.
-                self.sessions[session].isBuriedInDatabaseAlone = true
+                // Destroyed as the database says; the other gateways hear of it within a moment. Where it said nothing, what
+                // waits here for it says so, as memcached had.
+                if !run.hasDatabaseFailed { self.sessions[session].isBuriedInDatabaseAlone = true }
                 return self.foundNothing(request)
             }
             self.checker.readEndedWithNothing(beginning, mayHaveExpired: self.mayHaveExpired(session))
