@@ -50,8 +50,9 @@ extension HistoryChecker {
     /// A visitor was told that the session has gone back, which may be known late.
     package mutating func reverted(_ session: SessionNumber) {
         self.moment += 1
+        let isNews = self.sessions[session.index].hasLost && !self.sessions[session.index].hasSaid
         self.sessions[session.index].hasSaid = true
-        if self.sessions[session.index].doubt == .none, !self.sessions[session.index].hasLost {
+        if self.sessions[session.index].doubt == .none, !isNews {
             self.report(.goingBackIsSaid, session, "it is said to have gone back, and nothing was lost")
         }
     }

@@ -157,7 +157,10 @@ package struct HistoryChecker: Sendable {
         guard self.learn(number, "was read"), let place = self.writes[number.index].place else { return }
         self.settled(by: beginning, place)
         if place < beginning.floor {
-            let floor = self.sessions[session.index].chain[beginning.floor]
+            // If the read itself has cut the chain there, that was told.
+            let chain = self.sessions[session.index].chain
+            guard beginning.floor < chain.count else { return }
+            let floor = chain[beginning.floor]
             self.report(
                 beginning.wasInDoubt ? .durableIsKept : .readsAreNeverOlder,
                 session,

@@ -111,6 +111,17 @@ struct DatabaseHistoryTests {
         _ = second
     }
 
+    @Test mutating func goingBackMayBeSaidLate() {
+        let first = self.write()
+        self.write(from: first)
+        self.lose()
+        self.read(first)
+        self.checker.reverted(self.session)
+        #expect(self.broken.isEmpty)
+        self.checker.reverted(self.session)
+        #expect(self.broken == [.goingBackIsSaid])
+    }
+
     @Test mutating func theLivingAreNotReaped() {
         self.write()
         self.checker.wasReapedAlive(self.session)

@@ -13,7 +13,10 @@ extension TierOperation {
             return self.memcachedAnswered(outcome, client, &memory, moment)
         case (.askingAgain(let row), .loaded(.live(let session))):
             return self.compared(session, row, isAgain: true, &memory, moment)
-        case (.askingAgain, .loaded(let outcome)):
+        case (.makingSure(let row), .loaded(.none)):
+            guard let newest = self.newest(row, memory) else { return self.endLoad(.none) }
+            return self.goBack(to: newest, over: row.record.identity, &memory, moment)
+        case (.askingAgain, .loaded(let outcome)), (.makingSure, .loaded(let outcome)):
             return self.memcachedAnswered(outcome, client, &memory, moment)
         case (.comparing(let session), .row(let row)):
             return self.compared(session, row, isAgain: false, &memory, moment)
@@ -216,7 +219,9 @@ extension TierOperation {
             return self.serve(newest, isAlone: isAlone, &memory, moment)
         }
         guard let row else { return self.endLoad(.unavailable) }
-        return self.goBack(to: newest, over: row.record.identity, &memory, moment)
+        // It may have been acknowledged after memcached was asked.
+        self.state = .makingSure(row)
+        return .loadReplicas
     }
 
     /// Acknowledged states are lost. Whoever still has one of them must not put it over what is made from here on: the row

@@ -98,6 +98,27 @@ struct HybridTests {
         #expect(try await late.view().state == "new")
     }
 
+    @Test func aSaveWithoutMemcachedSaysWhatItLeavesBehind() async throws {
+        let stack = try await GatewayStack(.init { Self.site($0, "sqlite:\($0.pages).sqlite") })
+        var visitor = Visitor(stack: stack)
+        _ = try await visitor.view("/page.php?set=first")
+        try await Task.sleep(for: .seconds(1))
+        #expect(try await visitor.view("/page.php?set=second").outcome == "saved")
+        // The row learns that it is old.
+        try await Task.sleep(for: .seconds(1))
+        stack.gateway.kill()
+        for memcached in stack.parts.memcacheds { memcached.kill() }
+        try await stack.gateway.start()
+        try await Eventually.holds(within: .seconds(40), "an answer: \(stack.gateway.log)") {
+            try await visitor.get("/page.php").status == 200
+        }
+        let old = try await visitor.view()
+        #expect(old.text == "first" && old.outcome == "degraded", "\(old.outcome)")
+        #expect(try await visitor.view("/page.php?set=third").outcome == "reverted")
+        let new = try await visitor.view("/page.php?set=fourth")
+        #expect(new.text == "third" && new.outcome == "degraded", "\(new.outcome)")
+    }
+
     @Test(arguments: ["postgresql", "mariadb"])
     func aDatabaseThatIsKilledFailsNoRequest(_ kind: String) async throws {
         let server: any DatabaseServerProcess =

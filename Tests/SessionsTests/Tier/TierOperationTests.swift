@@ -5,9 +5,9 @@ import Testing
 
 /// One story each: what memcached and the database answer, and what is asked next.
 struct TierOperationTests {
-    private let key: SessionKey
-    private var memory: TierMemory
-    private let moment = TierOperation.Moment(now: 1_000_000, mayReach: true)
+    let key: SessionKey
+    var memory: TierMemory
+    let moment = TierOperation.Moment(now: 1_000_000, mayReach: true)
 
     init() throws {
         let keyspace = try #require(SessionKeyspace(prefix: "sg:", site: "test"))
@@ -21,7 +21,7 @@ struct TierOperationTests {
         self.memory = TierMemory(configuration: configuration, writer: 9)
     }
 
-    private func record(_ version: UInt64, after ancestors: [UInt64] = []) -> SessionRecord {
+    func record(_ version: UInt64, after ancestors: [UInt64] = []) -> SessionRecord {
         SessionRecord(
             identity: WriteIdentity(version: version, writer: 1),
             ancestors: ancestors.map { WriteIdentity(version: $0, writer: 1) },
@@ -34,18 +34,18 @@ struct TierOperationTests {
         )
     }
 
-    private func session(_ version: UInt64, after ancestors: [UInt64] = [], isDegraded: Bool = false) -> StoredSession {
+    func session(_ version: UInt64, after ancestors: [UInt64] = [], isDegraded: Bool = false) -> StoredSession {
         let loaded = LoadedRecord(record: self.record(version, after: ancestors), tokens: [], needsRepair: false)
         return StoredSession(loaded: loaded, isDegraded: isDegraded)
     }
 
-    private func row(_ version: UInt64, after ancestors: [UInt64] = [], newest: UInt64? = nil) -> SessionRow {
+    func row(_ version: UInt64, after ancestors: [UInt64] = [], newest: UInt64? = nil) -> SessionRow {
         var row = self.memory.row(self.record(version, after: ancestors), self.key, at: self.moment.now)
         row.newest = newest ?? version
         return row
     }
 
-    private var tombstone: SessionRow {
+    var tombstone: SessionRow {
         .tombstone(
             self.key,
             identity: WriteIdentity(version: 50, writer: 1),
@@ -55,7 +55,7 @@ struct TierOperationTests {
     }
 
     /// - Returns: the steps, in words; the last one may be the end.
-    private mutating func play(
+    mutating func play(
         _ goal: TierOperation.Goal,
         mayReach: Bool = true,
         _ answers: [TierOperation.Answer]
@@ -67,7 +67,7 @@ struct TierOperationTests {
         return steps
     }
 
-    private static func name(_ step: TierOperation.Step) -> String {
+    static func name(_ step: TierOperation.Step) -> String {
         switch step {
         case .loadReplicas: "load"
         case .restore(let record): "restore \(String(buffer: record.payload))"
@@ -113,17 +113,27 @@ struct TierOperationTests {
         var next = self.session(10)
         next.loaded.record.identity = WriteIdentity(version: 2_000_000_001, writer: 9)
         let answers: [TierOperation.Answer] = [
-            .loaded(.none), .row(row), .changed(.applied), .loaded(.live(next)),
+            .loaded(.none), .row(row), .loaded(.none), .changed(.applied), .loaded(.live(next)),
         ]
         let steps = self.play(.load(client: nil), answers)
-        #expect(steps == ["load", "row", "10 becomes 2000000001", "restore 10", "live 10 reverted"])
+        #expect(steps == ["load", "row", "load", "10 becomes 2000000001", "restore 10", "live 10 reverted"])
+    }
+
+    @Test mutating func whatCameAfterMemcachedWasAskedIsNotLost() {
+        let row = self.row(10, newest: 20)
+        let steps = self.play(
+            .load(client: nil),
+            [.loaded(.none), .row(row), .loaded(.live(self.session(20, after: [10])))]
+        )
+        #expect(steps == ["load", "row", "load", "live 20"])
     }
 
     @Test mutating func ofSeveralThatPutBackOneSaysSo() {
         let (row, moved) = (self.row(10, newest: 20), self.row(30, after: [10]))
         let refused = TierOperation.Answer.changed(.refused(current: moved.record.identity))
         let answers = [
-            .loaded(.none), .row(row), refused, .row(moved), .loaded(.live(self.session(30, after: [10]))),
+            .loaded(.none), .row(row), .loaded(.none), refused, .row(moved),
+            .loaded(.live(self.session(30, after: [10]))),
         ]
         #expect(self.play(.load(client: nil), answers).suffix(3) == ["row", "restore 30", "live 30"])
     }
@@ -169,83 +179,6 @@ struct TierOperationTests {
         let (session, row) = (self.session(10), self.row(10))
         #expect(self.play(.load(client: nil), [.loaded(.live(session)), .row(row)]) == ["load", "row", "live 10"])
         #expect(self.play(.load(client: nil), [.loaded(.live(session))]) == ["load", "live 10"])
-    }
-
-    @Test mutating func whileMemcachedHasJustForgottenItsWordAloneEndsNoSession() {
-        let failed = TierOperation.Answer.failed(mayHaveHappened: false)
-        self.memory.memcachedHasForgotten(at: 1_000_000)
-        #expect(self.play(.load(client: nil), [.loaded(.none), failed]) == ["load", "row", "unavailable"])
-        // The database's word counts, of whoever comes with an id that nobody knows.
-        #expect(self.play(.load(client: nil), [.loaded(.none), .row(nil)]) == ["load", "row", "none"])
-        // Whoever has been here since has been put back.
-        self.memory.memcachedHasForgotten(at: 0)
-        let later = TierOperation.Moment(now: 1_440_000, mayReach: true)
-        var operation = TierOperation(.load(client: nil), key: self.key)
-        _ = operation.start(&self.memory, later)
-        _ = operation.answered(.loaded(.none), &self.memory, later)
-        #expect(Self.name(operation.answered(failed, &self.memory, later)) == "none")
-    }
-
-    @Test mutating func whatIsLostIsSaidAlsoWhereAnOlderCopyIsLeft() {
-        self.memory.memcachedHasForgotten(at: 1_000_000)
-        let (old, row) = (self.session(10), self.row(15, after: [10], newest: 2_000_000_000))
-        let again: [TierOperation.Answer] = [.loaded(.live(old)), .row(row), .loaded(.live(old))]
-        var next = self.session(15, after: [10])
-        next.loaded.record.identity = WriteIdentity(version: 2_000_000_001, writer: 9)
-        let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(next))])
-        #expect(
-            steps == [
-                "load", "row", "load", "15 becomes 2000000001", "save 2000000001", "live 15 reverted",
-            ]
-        )
-        #expect(self.memory.counts.reverted == 1)
-        // Once.
-        #expect(self.play(.load(client: nil), [.loaded(.live(next))]) == ["load", "live 15"])
-    }
-
-    @Test mutating func whatTheRowIsOlderThanAndMemcachedTooIsLost() {
-        self.memory.memcachedHasForgotten(at: 1_000_000)
-        let (left, row) = (self.session(15), self.row(10, newest: 2_000_000_000))
-        let again: [TierOperation.Answer] = [.loaded(.live(left)), .row(row), .loaded(.live(left))]
-        let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(left))])
-        #expect(steps.suffix(3) == ["10 becomes 2000000001", "save 2000000001", "live 15 reverted"])
-    }
-
-    @Test mutating func whatWasSavedSinceItWasReadIsNotLost() {
-        self.memory.memcachedHasForgotten(at: 1_000_000)
-        let (old, new, row) = (self.session(10), self.session(20, after: [10]), self.row(10, newest: 20))
-        let steps = self.play(.load(client: nil), [.loaded(.live(old)), .row(row), .loaded(.live(new))])
-        #expect(steps == ["load", "row", "load", "live 20"])
-        #expect(self.memory.counts.reverted == 0)
-    }
-
-    @Test mutating func whatWaitsHereIsNewerThanAnOldCopy() {
-        self.memory.memcachedHasForgotten(at: 1_000_000)
-        self.memory.saved(self.record(20, after: [15, 10]), self.key, isDue: false, at: 1_000_000)
-        self.memory.memcachedHasForgotten(at: 1_000_000)
-        let (old, row) = (self.session(10), self.row(15, after: [10], newest: 20))
-        let steps = self.play(.load(client: nil), [.loaded(.live(old)), .row(row), .loaded(.live(old))])
-        #expect(steps.last == "save 20")
-    }
-
-    @Test mutating func readsWithoutMemcachedSlideTheExpiryToo() {
-        let row = self.row(10)
-        _ = self.play(.load(client: nil), [.loaded(.unavailable), .row(row)])
-        #expect(self.memory.touches.expiry(of: self.key) == 1_000_000 + 1_440_000)
-        self.memory.touches.forget(self.key)
-        let degraded = self.session(10, isDegraded: true)
-        _ = self.play(.load(client: nil), [.loaded(.live(degraded)), .row(row)])
-        #expect(self.memory.touches.expiry(of: self.key) == 1_000_000 + 1_440_000)
-        // It need not have been acknowledged.
-        #expect(self.memory.touches.batch(limit: 1).map(\.newest) == [0])
-    }
-
-    @Test mutating func anExpiryThatTheDatabaseDoesNotKnowYetCounts() {
-        var row = self.row(10)
-        row.expires = 999_000
-        #expect(self.play(.load(client: nil), [.loaded(.none), .row(row)]).last == "none")
-        self.memory.seen(row.record, self.key, at: 999_000)
-        #expect(self.play(.load(client: nil), [.loaded(.none), .row(row)]).last == "restore 10")
     }
 
     @Test mutating func withoutTheDatabaseMemcachedsWordCounts() {
@@ -379,75 +312,6 @@ struct TierOperationTests {
         #expect(self.memory.queue.count == 0)
         #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: false)]) == ["bury, due 0", "destroyed"])
         #expect(self.memory.queue.waiting(self.key)?.record.isTombstone == true)
-    }
-
-    // MARK: What memcached is told late
-
-    @Test mutating func memcachedHearsOfASignOutFromWhicheverGatewayAsks() {
-        var word = self.tombstone
-        word.due = SessionRow.unplaced
-        self.memory.adopt(self.key)
-        var operation = PlaceOperation(key: self.key)
-        guard case .loadRow = operation.start(),
-            case .destroyInMemcached = operation.answered(.row(word), &self.memory, at: 1_000_000)
-        else {
-            Issue.record("another step")
-            return
-        }
-        guard case .finish(isDone: false) = operation.answered(.destroyed(false), &self.memory, at: 1_000_000) else {
-            Issue.record("it counts as done")
-            return
-        }
-        #expect(self.memory.unplaced == [self.key])
-        let told = operation.answered(.destroyed(true), &self.memory, at: 1_000_000)
-        guard case .write(.postpone(_, _, let due)) = told else {
-            Issue.record("the row is not told")
-            return
-        }
-        #expect(due == word.record.absoluteDeadline && self.memory.unplaced.isEmpty)
-    }
-
-    /// - Returns: the steps, in words.
-    private mutating func place(_ answers: [PlaceOperation.Answer]) -> [String] {
-        self.memory.adopt(self.key)
-        var operation = PlaceOperation(key: self.key)
-        _ = operation.start()
-        return answers.map { answer in
-            switch operation.answered(answer, &self.memory, at: 1_000_000) {
-            case .loadRow: "row"
-            case .destroyInMemcached: "destroy"
-            case .look: "look"
-            case .save(_, let proposal): "save \(proposal.identity.version)"
-            case .write(.postpone(_, _, let due)): "postpone to \(due)"
-            case .write: "write"
-            case .finish(let isDone): isDone ? "done" : "again"
-            }
-        }
-    }
-
-    @Test mutating func whatTheDatabaseKnowsBetterIsSavedInMemcachedForNobody() {
-        var row = self.row(20, after: [10])
-        row.due = SessionRow.unplaced
-        let saved = PlaceOperation.Answer.saved(.saved(self.session(20, after: [10])))
-        let steps = self.place([.row(row), .seen(.live(self.session(10))), saved, .changed])
-        #expect(steps == ["look", "save 20", "postpone to 1", "done"])
-        #expect(self.memory.unplaced.isEmpty && self.memory.touches.count == 0 && self.memory.counts.avoidedReads == 0)
-        // Somebody has gone on from the same state there.
-        let other = PlaceOperation.Answer.seen(.live(self.session(15, after: [5])))
-        #expect(self.place([.row(row), other]) == ["look", "postpone to 1"])
-        // Whoever comes is told that it went back.
-        row.newest = 30
-        #expect(self.place([.row(row), .seen(.none)]) == ["look", "postpone to 1"])
-        #expect(self.memory.counts.reverted == 0)
-    }
-
-    @Test mutating func whatCouldNotBeComparedIsNotPlaced() {
-        var row = self.row(20, after: [10])
-        row.due = SessionRow.unplaced
-        #expect(self.place([.failed]) == ["again"])
-        #expect(self.place([.row(row), .seen(.unavailable)]) == ["look", "again"])
-        #expect(self.place([.row(row), .seen(.live(self.session(10))), .saved(.unknown)]).last == "again")
-        #expect(self.memory.unplaced == [self.key])
     }
 
     @Test mutating func aRowOfAnotherLineIsForTheReaper() {

@@ -6,9 +6,42 @@ import Testing
 
 @testable import Store
 
-/// Memcacheds that are too small for their sessions.
+/// Memcacheds that are too small for their sessions, or have forgotten all of them.
 extension HybridStoreTests {
     private static let isLong = ProcessInfo.processInfo.environment["SESSION_GATEWAY_LONG"] == "1"
+
+    /// Also by a gateway that starts then, as all do after a power cut.
+    @Test(arguments: [false, true])
+    func whileTheDatabaseIsAwayAnEmptyMemcachedSignsNobodyOut(_ isColdStart: Bool) async throws {
+        try await Self.with { stack in
+            let first = stack.gateway()
+            let key = await stack.key()
+            #expect(await first.create(key, "one", isDurable: true).isSaved)
+            let gateway = isColdStart ? stack.gateway() : first
+            func serve() -> Task<Void, Never> {
+                Task(executorPreference: stack.fixture.executor) {
+                    await gateway.tier.run(replicas: stack.fixture.store)
+                }
+            }
+            let begun = isColdStart ? nil : serve()
+            stack.setDown(true)
+            for server in stack.fixture.servers { server.kill() }
+            for server in stack.fixture.servers { try await server.start() }
+            let service = begun ?? serve()
+            try await stack.fixture.waitUntilComplete()
+            for _ in 0..<5 {
+                guard case .unavailable = await gateway.load(key) else {
+                    Issue.record("memcached's word counts")
+                    break
+                }
+            }
+            stack.setDown(false)
+            #expect(try await gateway.text(key) == "one")
+            #expect(try await gateway.text(stack.key()) == nil)
+            service.cancel()
+            await service.value
+        }
+    }
 
     @Test(.timeLimit(.minutes(isLong ? 30 : 3)))
     func whatAFullMemcachedEvictsIsReadFromTheDatabase() async throws {

@@ -1,0 +1,83 @@
+import Testing
+
+@testable import Sessions
+
+/// After memcached has forgotten.
+extension TierOperationTests {
+    @Test mutating func whileMemcachedHasJustForgottenItsWordAloneEndsNoSession() {
+        let failed = TierOperation.Answer.failed(mayHaveHappened: false)
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        #expect(self.play(.load(client: nil), [.loaded(.none), failed]) == ["load", "row", "unavailable"])
+        // The database's word counts, of whoever comes with an id that nobody knows.
+        #expect(self.play(.load(client: nil), [.loaded(.none), .row(nil)]) == ["load", "row", "none"])
+        // Whoever has been here since has been put back.
+        self.memory.memcachedHasForgotten(at: 0)
+        let later = TierOperation.Moment(now: 1_440_000, mayReach: true)
+        var operation = TierOperation(.load(client: nil), key: self.key)
+        _ = operation.start(&self.memory, later)
+        _ = operation.answered(.loaded(.none), &self.memory, later)
+        #expect(Self.name(operation.answered(failed, &self.memory, later)) == "none")
+    }
+
+    @Test mutating func whatIsLostIsSaidAlsoWhereAnOlderCopyIsLeft() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let (old, row) = (self.session(10), self.row(15, after: [10], newest: 2_000_000_000))
+        let again: [TierOperation.Answer] = [.loaded(.live(old)), .row(row), .loaded(.live(old))]
+        var next = self.session(15, after: [10])
+        next.loaded.record.identity = WriteIdentity(version: 2_000_000_001, writer: 9)
+        let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(next))])
+        #expect(
+            steps == [
+                "load", "row", "load", "15 becomes 2000000001", "save 2000000001", "live 15 reverted",
+            ]
+        )
+        #expect(self.memory.counts.reverted == 1)
+        // Once.
+        #expect(self.play(.load(client: nil), [.loaded(.live(next))]) == ["load", "live 15"])
+    }
+
+    @Test mutating func whatTheRowIsOlderThanAndMemcachedTooIsLost() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let (left, row) = (self.session(15), self.row(10, newest: 2_000_000_000))
+        let again: [TierOperation.Answer] = [.loaded(.live(left)), .row(row), .loaded(.live(left))]
+        let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(left))])
+        #expect(steps.suffix(3) == ["10 becomes 2000000001", "save 2000000001", "live 15 reverted"])
+    }
+
+    @Test mutating func whatWasSavedSinceItWasReadIsNotLost() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let (old, new, row) = (self.session(10), self.session(20, after: [10]), self.row(10, newest: 20))
+        let steps = self.play(.load(client: nil), [.loaded(.live(old)), .row(row), .loaded(.live(new))])
+        #expect(steps == ["load", "row", "load", "live 20"])
+        #expect(self.memory.counts.reverted == 0)
+    }
+
+    @Test mutating func whatWaitsHereIsNewerThanAnOldCopy() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        self.memory.saved(self.record(20, after: [15, 10]), self.key, isDue: false, at: 1_000_000)
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let (old, row) = (self.session(10), self.row(15, after: [10], newest: 20))
+        let steps = self.play(.load(client: nil), [.loaded(.live(old)), .row(row), .loaded(.live(old))])
+        #expect(steps.last == "save 20")
+    }
+
+    @Test mutating func readsWithoutMemcachedSlideTheExpiryToo() {
+        let row = self.row(10)
+        _ = self.play(.load(client: nil), [.loaded(.unavailable), .row(row)])
+        #expect(self.memory.touches.expiry(of: self.key) == 1_000_000 + 1_440_000)
+        self.memory.touches.forget(self.key)
+        let degraded = self.session(10, isDegraded: true)
+        _ = self.play(.load(client: nil), [.loaded(.live(degraded)), .row(row)])
+        #expect(self.memory.touches.expiry(of: self.key) == 1_000_000 + 1_440_000)
+        // It need not have been acknowledged.
+        #expect(self.memory.touches.batch(limit: 1).map(\.newest) == [0])
+    }
+
+    @Test mutating func anExpiryThatTheDatabaseDoesNotKnowYetCounts() {
+        var row = self.row(10)
+        row.expires = 999_000
+        #expect(self.play(.load(client: nil), [.loaded(.none), .row(row)]).last == "none")
+        self.memory.seen(row.record, self.key, at: 999_000)
+        #expect(self.play(.load(client: nil), [.loaded(.none), .row(row)]).last == "restore 10")
+    }
+}

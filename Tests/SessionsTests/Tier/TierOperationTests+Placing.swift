@@ -1,0 +1,73 @@
+import Testing
+
+@testable import Sessions
+
+/// What memcached is told late.
+extension TierOperationTests {
+    @Test mutating func memcachedHearsOfASignOutFromWhicheverGatewayAsks() {
+        var word = self.tombstone
+        word.due = SessionRow.unplaced
+        self.memory.adopt(self.key)
+        var operation = PlaceOperation(key: self.key)
+        guard case .loadRow = operation.start(),
+            case .destroyInMemcached = operation.answered(.row(word), &self.memory, at: 1_000_000)
+        else {
+            Issue.record("another step")
+            return
+        }
+        guard case .finish(isDone: false) = operation.answered(.destroyed(false), &self.memory, at: 1_000_000) else {
+            Issue.record("it counts as done")
+            return
+        }
+        #expect(self.memory.unplaced == [self.key])
+        let told = operation.answered(.destroyed(true), &self.memory, at: 1_000_000)
+        guard case .write(.postpone(_, _, let due)) = told else {
+            Issue.record("the row is not told")
+            return
+        }
+        #expect(due == word.record.absoluteDeadline && self.memory.unplaced.isEmpty)
+    }
+
+    /// - Returns: the steps, in words.
+    private mutating func place(_ answers: [PlaceOperation.Answer]) -> [String] {
+        self.memory.adopt(self.key)
+        var operation = PlaceOperation(key: self.key)
+        _ = operation.start()
+        return answers.map { answer in
+            switch operation.answered(answer, &self.memory, at: 1_000_000) {
+            case .loadRow: "row"
+            case .destroyInMemcached: "destroy"
+            case .look: "look"
+            case .save(_, let proposal): "save \(proposal.identity.version)"
+            case .write(.postpone(_, _, let due)): "postpone to \(due)"
+            case .write: "write"
+            case .finish(let isDone): isDone ? "done" : "again"
+            }
+        }
+    }
+
+    @Test mutating func whatTheDatabaseKnowsBetterIsSavedInMemcachedForNobody() {
+        var row = self.row(20, after: [10])
+        row.due = SessionRow.unplaced
+        let saved = PlaceOperation.Answer.saved(.saved(self.session(20, after: [10])))
+        let steps = self.place([.row(row), .seen(.live(self.session(10))), saved, .changed])
+        #expect(steps == ["look", "save 20", "postpone to 1", "done"])
+        #expect(self.memory.unplaced.isEmpty && self.memory.touches.count == 0 && self.memory.counts.avoidedReads == 0)
+        // Somebody has gone on from the same state there.
+        let other = PlaceOperation.Answer.seen(.live(self.session(15, after: [5])))
+        #expect(self.place([.row(row), other]) == ["look", "postpone to 1"])
+        // Whoever comes is told that it went back.
+        row.newest = 30
+        #expect(self.place([.row(row), .seen(.none)]) == ["look", "postpone to 1"])
+        #expect(self.memory.counts.reverted == 0)
+    }
+
+    @Test mutating func whatCouldNotBeComparedIsNotPlaced() {
+        var row = self.row(20, after: [10])
+        row.due = SessionRow.unplaced
+        #expect(self.place([.failed]) == ["again"])
+        #expect(self.place([.row(row), .seen(.unavailable)]) == ["look", "again"])
+        #expect(self.place([.row(row), .seen(.live(self.session(10))), .saved(.unknown)]).last == "again")
+        #expect(self.memory.unplaced == [self.key])
+    }
+}
