@@ -19,7 +19,7 @@ extension HistoryChecker {
     /// All memory of the session may be lost.
     /// - Parameters:
     ///   - isBuried: the database knows whether it is destroyed; otherwise an end that was acknowledged may be forgotten.
-    ///   - mustSay: where the newest link is lost, it is known that somebody will hear so.
+    ///   - mustSay: where the link that is the newest now is lost, it is known that somebody will hear so.
     package mutating func mayGoBack(_ session: SessionNumber, isBuried: Bool, mustSay: Bool) {
         self.moment += 1
         if !isBuried, self.sessions[session.index].isOver {
@@ -27,7 +27,8 @@ extension HistoryChecker {
             self.sessions[session.index].mayBeDestroyed = true
         }
         let isFirst = self.sessions[session.index].doubt == .none
-        self.sessions[session.index].mustSay = mustSay && isFirst
+        let newest = self.sessions[session.index].chain.count - 1
+        self.sessions[session.index].mustSay = mustSay && isFirst && newest >= 0 ? newest : nil
         if isFirst {
             self.sessions[session.index].hasSaid = false
             self.sessions[session.index].hasLost = false
@@ -37,8 +38,11 @@ extension HistoryChecker {
 
     /// Whoever had to say it may have been unable to.
     package mutating func mayStaySilent(_ session: SessionNumber) {
-        self.sessions[session.index].mustSay = false
+        self.sessions[session.index].mustSay = nil
     }
+
+    /// The newest write of which it is certain that it was chosen.
+    package func newest(_ session: SessionNumber) -> WriteNumber? { self.sessions[session.index].chain.last }
 
     package func isInDoubt(_ session: SessionNumber) -> Bool { self.sessions[session.index].doubt != .none }
 
@@ -91,8 +95,8 @@ extension HistoryChecker {
         guard self.sessions[session.index].doubt == .settling, beginning.isAfterTheLoss else { return }
         self.sessions[session.index].doubt = .none
         guard place < self.sessions[session.index].chain.count - 1, place >= beginning.floor else { return }
-        let lost = self.sessions[session.index].chain[self.sessions[session.index].chain.count - 1]
-        if self.sessions[session.index].mustSay, !self.sessions[session.index].hasSaid {
+        if let newest = self.sessions[session.index].mustSay, place < newest, !self.sessions[session.index].hasSaid {
+            let lost = self.sessions[session.index].chain[newest]
             self.report(.goingBackIsSaid, session, "\(lost) is lost, and nobody was told")
         }
         self.cut(session, behind: place)

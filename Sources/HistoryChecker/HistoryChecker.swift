@@ -63,8 +63,8 @@ package struct HistoryChecker: Sendable {
         var doubt = Doubt.none
         /// The place of the newest link that outlives all memory; -1 where none does.
         var kept = -1
-        /// A newer link than `kept` may be lost, and it is known that it would be said.
-        var mustSay = false
+        /// The place of a link of which it would be said if it were lost; nil where none is.
+        var mustSay: Int?
         var hasSaid = false
         /// Links were lost the last time that it might go back.
         var hasLost = false

@@ -107,6 +107,8 @@ extension SimulatedWorld {
             return .applied
         case (.noMark, .mark):
             return .applied
+        case (.noMark, .touch(let key, let expires, let due, _, _)):
+            return self.database.apply(.touch(key, expires: expires, due: due))
         case (.noWord, .tombstone(var row)) where row.due == SessionRow.unplaced:
             row.due = row.expires
             return self.database.apply(.tombstone(row))

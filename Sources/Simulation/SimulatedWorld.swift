@@ -28,8 +28,8 @@ final class SimulatedWorld {
         var acknowledged: [(number: HistoryChecker.WriteNumber, time: EventQueue.Time)] = []
         /// There are, or may be, states that not everything that was acknowledged descends from.
         var isForked = false
-        /// When a save last ended without anybody knowing how.
-        var lastUnknown: EventQueue.Time = 0
+        /// The last save that ended without anybody knowing how.
+        var unknown: (number: HistoryChecker.WriteNumber, time: EventQueue.Time)?
         /// Memcached could not be told that it is destroyed.
         var isBuriedInDatabaseAlone = false
         /// When all its memory was lost, and when its servers were seen filled again.

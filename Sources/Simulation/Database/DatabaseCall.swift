@@ -62,7 +62,8 @@ final class TierRun {
     var mustHaveExpired = false
     /// What it was told is not all that the database knows.
     var hasDatabaseFailed = false
-    var isWrite: Bool { if case .write = self.purpose { true } else { false } }
+    /// The database says that it is destroyed.
+    var isBuriedInRow = false
     /// Memcached says itself that there is no session.
     var isGoneInMemcached = false
     /// Where both are asked at once.

@@ -101,6 +101,7 @@ extension SimulatedWorld {
         let gateway = call.gateway
         switch (call.waiter, answer) {
         case (.operation(let run), .row(let row)):
+            if row?.record.isTombstone == true { run.isBuriedInRow = true }
             self.answered(run, .row(row))
         case (.operation(let run), .results(let results)):
             self.answered(run, .changed(results[0]))

@@ -38,17 +38,19 @@ extension SimulatedWorld {
     /// Whether the row says for certain that there is a newer state, if it has not the newest itself.
     private func isMarked(_ session: Int) -> Bool {
         let known = self.sessions[session]
-        guard !known.isForked, !self.isDatabaseDown, let last = known.acknowledged.last,
-            // A save that ended without anybody knowing how may have been seen: its row is told as late as of others.
-            known.lastUnknown <= self.now - self.lagSlack, !known.tierRuns.contains(where: { $0.isWrite && !$0.isOver })
+        // A save that ended without anybody knowing how may have been seen: of that the row is told too.
+        guard !known.isForked, !self.isDatabaseDown, let newest = self.checker.newest(known.number),
+            let ended = [known.acknowledged.last, known.unknown].lazy.compactMap({ $0 }).first(where: {
+                $0.number == newest
+            })
         else { return false }
-        return last.time > self.lastTrouble && last.time <= self.now - self.lagSlack
+        return ended.time > self.lastTrouble && ended.time <= self.now - self.lagSlack
     }
 
     /// A visitor was told that an acknowledged state is lost. It may be one of which nobody was told how it ended.
     func saidToHaveGoneBack(_ session: Int) {
         let known = self.sessions[session]
-        guard known.lastUnknown == 0 || self.checker.isInDoubt(known.number) else { return }
+        guard known.unknown == nil || self.checker.isInDoubt(known.number) else { return }
         self.checker.reverted(known.number)
     }
 

@@ -101,7 +101,8 @@ extension SimulatedWorld {
         switch operation.goal {
         case .load, .restore:
             let told = self.loadOutcome(operation.goal, outcome)
-            if case .none = told { run.isGoneInMemcached = true }
+            // Of too few servers one that knows of a tombstone is no certainty.
+            if case .none = outcome { run.isGoneInMemcached = true }
             self.answered(run, .loaded(told))
         case .destroy:
             run.isBuriedInMemcached = outcome.isDestroyed
@@ -190,9 +191,8 @@ extension SimulatedWorld {
                 return self.end(request)
             }
             guard run.isGoneInMemcached else {
-                // Destroyed as the database says; the other gateways hear of it within a moment. Where it said nothing, what
-                // waits here for it says so, as memcached had.
-                if !run.hasDatabaseFailed { self.sessions[session].isBuriedInDatabaseAlone = true }
+                // Destroyed as the database says; the other gateways hear of it within a moment.
+                if run.isBuriedInRow { self.sessions[session].isBuriedInDatabaseAlone = true }
                 return self.foundNothing(request)
             }
             self.checker.readEndedWithNothing(beginning, mayHaveExpired: self.mayHaveExpired(session))
@@ -235,7 +235,7 @@ extension SimulatedWorld {
             kept = stored
         case .unknown:
             self.figures.unknown += 1
-            self.sessions[run.session].lastUnknown = self.now
+            self.sessions[run.session].unknown = (number, self.now)
             self.checker.writeEnded(number, .unknown)
             request.ending = .failed
         case .unavailable:
