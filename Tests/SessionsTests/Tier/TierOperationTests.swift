@@ -296,6 +296,16 @@ struct TierOperationTests {
 
     // MARK: Destroying
 
+    @Test mutating func aSignOutThatNobodyWouldTellTheDatabaseIsNotAcknowledged() throws {
+        for number in 0..<SyncQueue.maximumTombstones {
+            let id = try #require(SessionID("session-number-\(number)-and-more"))
+            let row = self.memory.tombstone(self.memory.configuration.keyspace.key(for: id), at: 1_000_000)
+            self.memory.buriedInMemcached(row, at: 1_000_000)
+        }
+        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: false)]) == ["bury, due 0", "unknown"])
+        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: true)]) == ["bury, due 0", "destroyed"])
+    }
+
     @Test mutating func aSignOutThatMemcachedDoesNotHearIsLeftForEveryGateway() {
         #expect(self.play(.destroy, [.buried(inMemcached: false, inDatabase: true)]) == ["bury, due 0", "destroyed"])
         #expect(self.memory.unplaced == [self.key])
