@@ -130,12 +130,13 @@ package struct SyncQueue: Sendable {
         if let newest = self.marks[key], newest <= version { self.marks[key] = nil }
     }
 
-    /// The database has this state, or a newer one: it was written by itself.
-    package mutating func written(_ key: SessionKey, version: UInt64) {
+    /// The database has this state, or a newer one: it was written by itself. A sign-out that waits goes on waiting, however new
+    /// a save is that was under way when it came.
+    package mutating func written(_ key: SessionKey, version: UInt64, isTombstone: Bool = false) {
         self.unmark(key, upTo: version)
-        guard let entry = self.entries[key], entry.inFlight == nil, entry.row.record.identity.version <= version else {
-            return
-        }
+        guard let entry = self.entries[key], entry.inFlight == nil, entry.row.record.identity.version <= version,
+            isTombstone || !entry.row.record.isTombstone
+        else { return }
         self.remove(key)
     }
 

@@ -172,7 +172,11 @@ package struct TierMemory: Sendable {
     package mutating func written(_ change: RowChange) {
         switch change {
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row):
-            self.queue.written(row.key, version: row.record.identity.version)
+            self.queue.written(
+                row.key,
+                version: row.record.identity.version,
+                isTombstone: row.record.isTombstone
+            )
             self.touches.forget(row.key)
             if row.due == SessionRow.unplaced { self.adopt(row.key) }
         case .touch, .mark, .postpone, .delete:

@@ -21,7 +21,9 @@ extension TierOperation {
         case (.comparing(let session), .row(let row)):
             return self.compared(session, row, isAgain: false, &memory, moment)
         case (.comparing(let session), .failed):
-            // Requests go on from memcached.
+            // Requests go on from memcached: unless it has just forgotten much, and what too few servers have left may be older
+            // than what the database has alone. Who went on from that would put it over the newer state.
+            if session.isDegraded, memory.hasForgotten(at: moment.now) { return self.endLoad(.unavailable) }
             return self.live(session, &memory, moment)
         case (.placing(_, let hasGoneBack), .written(.saved(var session))):
             memory.compared(self.key)

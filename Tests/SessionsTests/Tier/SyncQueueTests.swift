@@ -168,6 +168,19 @@ struct SyncQueueTests {
         #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_000)) == ["tombstone 5"])
     }
 
+    /// Found by the simulation: the sign-out was acknowledged by memcached, which then lost its memory.
+    @Test func aSaveThatWasUnderWayTakesNoSignOutAway() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        let tombstone = try Self.row(1, version: 10, isTombstone: true)
+        queue.saved(tombstone, isDue: true, at: 1_000)
+        queue.written(tombstone.key, version: 12)
+        let batch = queue.nextBatch(limit: 9, at: 1_000)
+        #expect(Self.versions(batch) == ["tombstone 10"])
+        queue.batchFailed(batch)
+        queue.written(tombstone.key, version: 10, isTombstone: true)
+        #expect(queue.count == 0)
+    }
+
     @Test func whatTheDatabaseGotOtherwiseIsForgotten() throws {
         var queue = SyncQueue(interval: 120, limit: 1_000_000)
         let row = try Self.row(1, version: 10, synced: 1_000)

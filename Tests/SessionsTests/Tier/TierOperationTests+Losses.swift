@@ -19,6 +19,17 @@ extension TierOperationTests {
         #expect(Self.name(operation.answered(failed, &self.memory, later)) == "none")
     }
 
+    @Test mutating func whileMemcachedHasJustForgottenWhatTooFewServersHaveIsNotGoneOnFromUnasked() {
+        let failed = TierOperation.Answer.failed(mayHaveHappened: false)
+        let few = TierOperation.Answer.loaded(.live(self.session(10, isDegraded: true)))
+        // Requests go on from what there is, the database being away.
+        #expect(self.play(.load(client: nil), [few, failed]) == ["load", "row", "live 10 degraded"])
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        // But what there is may be older than what the database has alone.
+        #expect(self.play(.load(client: nil), [few, failed]) == ["load", "row", "unavailable"])
+        #expect(self.play(.load(client: nil), [few, .row(self.row(15))]).last == "live 15 degraded")
+    }
+
     @Test mutating func whatIsLostIsSaidAlsoWhereAnOlderCopyIsLeft() {
         self.memory.memcachedHasForgotten(at: 1_000_000)
         let (old, row) = (self.session(10), self.row(15, after: [10], newest: 2_000_000_000))
