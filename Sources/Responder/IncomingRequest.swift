@@ -14,7 +14,7 @@ package final class IncomingRequest: Sendable {
     }
 
     /// One pair per name, without NUL and without `=` in a name: repeated HTTP_COOKIE values are joined by "; ", of
-    /// other repeated headers the first value counts, of other names the last.
+    /// other repeated names the last value counts, as with php-fpm.
     package let parameters: Parameters
     package let body: Body
 

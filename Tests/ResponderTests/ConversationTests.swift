@@ -68,13 +68,11 @@ import Testing
         }
     }
 
-    @Test func repeatedCookiesAreJoinedOfOtherHeadersTheFirstCountsAndOfOtherNamesTheLast() async throws {
+    @Test func repeatedCookiesAreJoinedAndOfOtherNamesTheLastCounts() async throws {
         try await Harness.run { request in
             let parameters = request.parameters
             try await request.answer(
-                ["HTTP_COOKIE", "SERVER_NAME", "HTTP_X_USER"].map { parameters.string($0) ?? "-" }.joined(
-                    separator: "|"
-                )
+                ["HTTP_COOKIE", "SERVER_NAME", "HTTP_HOST"].map { parameters.string($0) ?? "-" }.joined(separator: "|")
                     + "|\(parameters.count)"
             )
         } _: { harness in
@@ -82,11 +80,11 @@ import Testing
             let answer = try await client.exchange(
                 Wire.request([
                     ("HTTP_COOKIE", "a=1"), ("SERVER_NAME", "included"), ("HTTP_COOKIE", "b=2"),
-                    ("SERVER_NAME", "own"), ("HTTP_COOKIE", "c=3"), ("HTTP_X_USER", "proxy's"),
-                    ("HTTP_X_USER", "client's"),
+                    ("SERVER_NAME", "own"), ("HTTP_COOKIE", "c=3"), ("HTTP_HOST", "included"),
+                    ("HTTP_HOST", "own"),
                 ])
             )
-            #expect(answer.text == "a=1; b=2; c=3|own|proxy's|3")
+            #expect(answer.text == "a=1; b=2; c=3|own|own|3")
             #expect(harness.responder.statistics.repeatedParameters == 4)
         }
     }

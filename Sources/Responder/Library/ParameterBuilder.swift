@@ -3,9 +3,8 @@ import Glibc
 
 /// Builds `Parameters` from `NAME=VALUE` strings, one pair per name.
 ///
-/// Repeated HTTP_COOKIE values are joined by "; ". Of any other header the first value counts: what the web server itself
-/// has set shall not be replaced by `X_Name` behind it, where it passes such names on. Of all other names the last one
-/// counts, as a repeated `fastcgi_param` works with php-fpm.
+/// Repeated HTTP_COOKIE values are joined by "; ". Of any other name the last value counts, headers too, as a repeated
+/// `fastcgi_param` works with php-fpm: Debian's `fastcgi_params` sets HTTP_HOST, and a site may set it again behind that.
 struct ParameterBuilder {
     private(set) var parameters = Parameters()
     /// How many pairs had the name of an earlier one.
@@ -30,7 +29,7 @@ struct ParameterBuilder {
                 self.repeatedCount += 1
                 if text == "HTTP_COOKIE" {
                     self.parameters.set(text, Array(earlier) + Array("; ".utf8) + Array(value))
-                } else if !text.hasPrefix("HTTP_") {
+                } else {
                     self.parameters.set(text, value)
                 }
                 return
