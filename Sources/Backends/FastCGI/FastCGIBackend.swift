@@ -10,7 +10,7 @@ import Synchronization
 /// One request at a time per connection; what exceeds `connections` waits in line. A request that finds its kept-alive
 /// connection closed, which shows at once and before any byte of the answer, is sent once more on a new one if its body
 /// is complete: php-fpm closes connections when a child has served its `pm.max_requests` or is reloaded. One that may not
-/// be repeated by its nature (a POST) is sent once more only where the application has not read all of it.
+/// be repeated by its nature (a POST) is sent once more only where the application has not taken it.
 package final class FastCGIBackend: Backend {
     private struct Pool {
         var machine: ConnectionPoolStateMachine<FastCGIConnection, FastCGIRun>
