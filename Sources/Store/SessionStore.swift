@@ -49,7 +49,7 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
             return self.live(loaded, isDegraded: false)
         case .none:
             return .none
-        case .unavailable(let best):
+        case .unavailable(let best, _):
             guard let best, self.configuration.servesDegraded else {
                 self.counters.notAvailable()
                 return .unavailable
@@ -94,13 +94,7 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
             idleLifetime: self.configuration.idleLifetime,
             cookieIssued: cookieIssued
         )
-        return await self.save(session.loaded, proposal: proposal, key: key)
-    }
-
-    /// - Parameter proposal: its ancestors begin with the base.
-    @inline(__always)
-    func save(_ base: LoadedRecord, proposal: SessionRecord, key: SessionKey) async -> SessionWriteOutcome {
-        await self.write(.save(base: base, proposal: proposal), key: key)
+        return await self.write(.save(base: session.loaded, proposal: proposal), key: key)
     }
 
     /// - Parameter key: of a fresh id, which nobody else has.
@@ -117,11 +111,7 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
             absoluteLifetime: self.configuration.absoluteLifetime,
             hasCookieLifetime: hasCookieLifetime
         )
-        return await self.create(proposal, key: key)
-    }
-
-    func create(_ proposal: SessionRecord, key: SessionKey) async -> SessionWriteOutcome {
-        await self.write(.create(proposal: proposal), key: key)
+        return await self.write(.create(proposal: proposal), key: key)
     }
 
     /// Puts back what memcached has forgotten; where it has not, what is there is the outcome.
@@ -139,37 +129,60 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
 
     @inline(__always)
     private func write(_ goal: ReplicaOperation.Goal, key: SessionKey) async -> SessionWriteOutcome {
+        switch await self.attempt(goal, key: key) {
+        case .ended(let outcome):
+            return outcome
+        case .tooFew(let mayBeWritten):
+            if self.configuration.servesDegraded, let degraded = goal.degraded {
+                return await self.writeDegraded(degraded, key: key)
+            }
+            self.counters.notAvailable()
+            return mayBeWritten ? .unknown : .unavailable
+        }
+    }
+
+    /// What the servers made of a write that is to be acknowledged.
+    enum Attempt {
+        case ended(SessionWriteOutcome)
+        /// Not enough of them answered: fewer copies may be better than none.
+        /// - Parameter mayBeWritten: a server may have got it.
+        case tooFew(mayBeWritten: Bool)
+    }
+
+    /// - Parameter goal: a save, whose proposal's ancestors begin with the base, or a creation.
+    @inline(__always)
+    func attempt(_ goal: ReplicaOperation.Goal, key: SessionKey) async -> Attempt {
         let place = self.pool.place(of: key)
         // Where none of its servers is up, nothing is sent.
         guard self.pool.mayReach(place) else {
             self.counters.notAvailable()
-            return .unavailable
+            return .ended(.unavailable)
         }
         switch await self.pool.perform(goal, key: key, at: place, timeout: self.configuration.loadTimeout) {
         case .chosen(let loaded):
             self.counters.saveAcknowledged()
-            return .saved(StoredSession(loaded: loaded, isDegraded: false))
+            return .ended(.saved(StoredSession(loaded: loaded, isDegraded: false)))
         case .discarded(let winner):
             self.counters.saveDiscarded()
-            return .discarded(winner: winner?.version)
-        case .unavailable:
-            guard self.configuration.servesDegraded, let degraded = goal.degraded else {
-                self.counters.notAvailable()
-                return .unavailable
-            }
-            let last = await self.pool.perform(degraded, key: key, timeout: self.configuration.loadTimeout)
-            guard case .degraded(let loaded) = last else {
-                self.counters.notAvailable()
-                // The first attempt may have reached a server.
-                return .unknown
-            }
-            self.counters.servedDegraded()
-            return .degraded(StoredSession(loaded: loaded, isDegraded: true))
-        case .degraded(let loaded):
-            return .degraded(StoredSession(loaded: loaded, isDegraded: true))
-        case .none, .destroyed, .unknown, .beyondRepair:
+            return .ended(.discarded(winner: winner?.version))
+        case .unavailable(_, let mayBeWritten):
+            return .tooFew(mayBeWritten: mayBeWritten)
+        case .none, .destroyed, .unknown, .degraded, .beyondRepair:
+            return .ended(.unknown)
+        }
+    }
+
+    /// On fewer servers than an acknowledgement needs.
+    /// - Parameter goal: what is left of one that was attempted.
+    func writeDegraded(_ goal: ReplicaOperation.Goal, key: SessionKey) async -> SessionWriteOutcome {
+        guard case .degraded(let loaded) = await self.pool.perform(goal, key: key, timeout: self.configuration.loadTimeout)
+        else {
+            self.counters.notAvailable()
+            // The first attempt may have reached a server.
             return .unknown
         }
+        self.counters.servedDegraded()
+        return .degraded(StoredSession(loaded: loaded, isDegraded: true))
     }
 
     /// Whatever the version is. Repeated until the tombstone is chosen or no time is left.

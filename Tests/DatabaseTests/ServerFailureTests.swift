@@ -19,10 +19,10 @@ struct ServerFailureTests {
             let driver = PostgreSQLDriver(location: location, connectTimeout: limit, statementTimeout: limit)
             let connection = try driver.connect()
             let failure = #expect(throws: DatabaseError.self) {
-                try connection.execute(sql, each: [1, 0, 1].map { [.integer($0)] })
+                try connection.execute([1, 0, 1].map { SQLStatement(sql, [.integer($0)]) })
             }
             #expect(failure?.code == .refused && connection.isUsable)
-            let counts = try connection.execute(sql, each: [1, 1].map { [.integer($0)] })
+            let counts = try connection.execute([1, 1].map { SQLStatement(sql, [.integer($0)]) })
             let rows = try connection.query("SELECT version FROM session_gateway_schema", [])
             #expect(counts == [1, 1] && rows == [[.integer(1)]])
             connection.close()

@@ -48,6 +48,22 @@ struct DatabaseHistoryTests {
         #expect(!self.broken.isEmpty)
     }
 
+    /// A server that was none of the winner's holders has it still.
+    @Test mutating func whatWasDiscardedMayBeLeftWhereWhatWonIsLost() {
+        let first = self.write()
+        self.write(from: first)
+        let loser = self.checker.writeBegan(self.session, base: first)
+        self.checker.writeEnded(loser, .discarded)
+        self.lose()
+        self.read(loser)
+        #expect(self.broken.isEmpty)
+        // Not otherwise.
+        let next = self.checker.writeBegan(self.session, base: loser)
+        self.checker.writeEnded(next, .discarded)
+        self.read(next)
+        #expect(self.broken == [.discardedIsNeverRead])
+    }
+
     @Test mutating func whatIsKeptIsNeverLost() {
         let first = self.write()
         let second = self.write(from: first)

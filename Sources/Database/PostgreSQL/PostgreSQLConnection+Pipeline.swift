@@ -2,15 +2,20 @@ import CPostgreSQL
 
 extension PostgreSQLConnection {
     /// By libpq's pipeline: all of them are sent before the first answer is read.
-    func execute(_ sql: String, each values: [[SQLValue]]) throws(DatabaseError) -> [Int] {
-        guard let first = values.first else { return [] }
-        let name = try self.name(of: sql, first)
+    func execute(_ statements: [SQLStatement]) throws(DatabaseError) -> [Int] {
+        guard statements.count > 1 else {
+            return try statements.map { statement throws(DatabaseError) in
+                try self.execute(statement.sql, statement.values)
+            }
+        }
+        var names: [String] = []
+        for statement in statements { names.append(try self.name(of: statement.sql, statement.values)) }
         guard PQenterPipelineMode(self.handle) == 1 else { throw self.lost() }
-        for values in values { try self.send(name, values) }
+        for (name, statement) in zip(names, statements) { try self.send(name, statement.values) }
         guard PQpipelineSync(self.handle) == 1 else { throw self.lost() }
         var counts: [Int] = []
         var failure: DatabaseError?
-        for _ in values {
+        for _ in statements {
             do throws(DatabaseError) {
                 let result = try self.lastResult()
                 defer { PQclear(result) }

@@ -26,6 +26,17 @@ enum SQLValue: Sendable, Equatable {
     var buffer: ByteBuffer { if case .bytes(let bytes) = self { bytes } else { ByteBuffer() } }
 }
 
+/// A statement without a result but for how many rows it met.
+struct SQLStatement {
+    let sql: String
+    let values: [SQLValue]
+
+    init(_ sql: String, _ values: [SQLValue]) {
+        self.sql = sql
+        self.values = values
+    }
+}
+
 /// One connection to a database. Every call waits; one thread at a time.
 ///
 /// Statements are written with `?` for their parameters and are prepared once for each connection. There are few of them,
@@ -34,9 +45,9 @@ protocol SQLConnection: AnyObject {
     /// - Returns: how many rows the statement met, also those that it left as they were.
     func execute(_ sql: String, _ values: [SQLValue]) throws(DatabaseError) -> Int
 
-    /// One statement for each of these values, in their order; in one round trip where the database can.
+    /// In their order; in one round trip where the database can.
     /// - Returns: as `execute`, for each.
-    func execute(_ sql: String, each values: [[SQLValue]]) throws(DatabaseError) -> [Int]
+    func execute(_ statements: [SQLStatement]) throws(DatabaseError) -> [Int]
 
     func query(_ sql: String, _ values: [SQLValue]) throws(DatabaseError) -> [[SQLValue]]
 
@@ -49,9 +60,9 @@ protocol SQLConnection: AnyObject {
 }
 
 extension SQLConnection {
-    func execute(_ sql: String, each values: [[SQLValue]]) throws(DatabaseError) -> [Int] {
+    func execute(_ statements: [SQLStatement]) throws(DatabaseError) -> [Int] {
         var counts: [Int] = []
-        for values in values { counts.append(try self.execute(sql, values)) }
+        for statement in statements { counts.append(try self.execute(statement.sql, statement.values)) }
         return counts
     }
 }

@@ -1,48 +1,35 @@
 import NIOCore
 import Sessions
 
-/// Expiries that have slid: many of them at once, by few round trips.
+/// Expiries that have slid.
 extension SessionStatements {
-    struct Touch {
-        let key: SessionKey
-        let expires: SessionRecord.Timestamp
-        let due: SessionRecord.Timestamp
-        let newest: UInt64
-        let soon: SessionRecord.Timestamp
+    /// A row that is due before it expires has had no news for long: that stays so. One that is older than what was read is
+    /// due soon. MariaDB assigns in this order, and reads what was assigned.
+    private static let touch = """
+        UPDATE session_gateway_sessions SET \
+        due = CASE WHEN version < ? AND due > ? THEN ? WHEN version < ? OR due < expires THEN due ELSE ? END, \
+        newest = CASE WHEN newest < ? THEN ? ELSE newest END, \
+        expires = CASE WHEN expires < ? THEN ? ELSE expires END
+        WHERE session_key = ? AND tombstone = 0 AND (expires < ? OR newest < ?)
+        """
 
-        init?(_ change: RowChange) {
-            guard case .touch(let key, let expires, let due, let newest, let soon) = change else { return nil }
-            (self.key, self.expires, self.due) = (key, expires, due)
-            (self.newest, self.soon) = (newest, soon)
-        }
-    }
-
-    func touch(_ touches: [Touch]) throws(DatabaseError) -> [RowChangeResult] {
-        // A row that is due before it expires has had no news for long: that stays so. One that is older than what was read
-        // is due soon. MariaDB assigns in this order, and reads what was assigned.
-        let counts = try self.connection.execute(
-            """
-            UPDATE session_gateway_sessions SET \
-            due = CASE WHEN version < ? AND due > ? THEN ? WHEN version < ? OR due < expires THEN due ELSE ? END, \
-            newest = CASE WHEN newest < ? THEN ? ELSE newest END, \
-            expires = CASE WHEN expires < ? THEN ? ELSE expires END
-            WHERE session_key = ? AND tombstone = 0 AND (expires < ? OR newest < ?)
-            """,
-            each: touches.map { touch in
-                let (expires, newest) = (SQLValue(clamping: touch.expires), SQLValue(clamping: touch.newest))
-                let soon = SQLValue(clamping: touch.soon)
-                return [
-                    newest, soon, soon, newest, SQLValue(clamping: touch.due), newest, newest, expires, expires,
-                    SQLValue(touch.key.bytes), expires, newest,
-                ]
-            }
+    /// - Parameters: as of `RowChange.touch`.
+    static func touch(
+        _ key: SessionKey,
+        expires: SessionRecord.Timestamp,
+        due: SessionRecord.Timestamp,
+        newest: UInt64,
+        soon: SessionRecord.Timestamp
+    ) -> SQLStatement {
+        let (expires, newest) = (SQLValue(clamping: expires), SQLValue(clamping: newest))
+        let soon = SQLValue(clamping: soon)
+        return SQLStatement(
+            self.touch,
+            [
+                newest, soon, soon, newest, SQLValue(clamping: due), newest, newest, expires, expires,
+                SQLValue(key.bytes), expires, newest,
+            ]
         )
-        let refused = zip(touches, counts).filter { $1 == 0 }.map(\.0.key.bytes)
-        let there = try self.present(refused)
-        return zip(touches, counts).map { touch, count in
-            if count > 0 { return .applied }
-            return there.contains(touch.key.bytes) ? .refused(current: nil) : .absent
-        }
     }
 
     private static let keysAtOnce = 64
@@ -52,7 +39,7 @@ extension SessionStatements {
         """
 
     /// Which of these keys have a row.
-    private func present(_ keys: [[UInt8]]) throws(DatabaseError) -> Set<[UInt8]> {
+    func present(_ keys: [[UInt8]]) throws(DatabaseError) -> Set<[UInt8]> {
         var there: Set<[UInt8]> = []
         for start in stride(from: 0, to: keys.count, by: Self.keysAtOnce) {
             var asked = Array(keys[start..<min(start + Self.keysAtOnce, keys.count)])

@@ -105,54 +105,7 @@ struct SessionStatements {
 
     // MARK: Writing
 
-    /// In their order; expiries, of which there are many, by few round trips.
-    func apply(_ changes: [RowChange]) throws(DatabaseError) -> [RowChangeResult] {
-        let touches = changes.compactMap { Touch($0) }
-        if touches.count == changes.count { return try self.touch(touches) }
-        var results: [RowChangeResult] = []
-        for change in changes { results.append(try self.apply(change)) }
-        return results
-    }
-
-    private func apply(_ change: RowChange) throws(DatabaseError) -> RowChangeResult {
-        switch change {
-        case .insert(let row):
-            return try self.insert(row) ? .applied : self.refusal(row)
-        case .compareAndSave(let row, let base):
-            return try self.compareAndSave(row, base) > 0 ? .applied : self.refusal(row)
-        case .upsert(let row, let replaced):
-            return try self.upsert(row, replaced)
-        case .tombstone(let row):
-            return try self.tombstone(row)
-        case .touch:
-            return try self.touch([change].compactMap { Touch($0) })[0]
-        case .mark(let key, let newest):
-            let newest = SQLValue(clamping: newest)
-            return try self.result(
-                "UPDATE session_gateway_sessions SET newest = ? WHERE session_key = ? AND tombstone = 0 AND newest < ?",
-                [newest, SQLValue(key.bytes), newest]
-            )
-        case .postpone(let key, let identity, let due):
-            return try self.result(
-                "UPDATE session_gateway_sessions SET due = ? WHERE session_key = ? AND version = ? AND writer = ?",
-                [SQLValue(clamping: due), SQLValue(key.bytes)] + Self.values(identity)
-            )
-        case .delete(let key, let identity, let dueBefore):
-            return try self.result(
-                """
-                DELETE FROM session_gateway_sessions
-                WHERE session_key = ? AND version = ? AND writer = ? AND due <= ?
-                """,
-                [SQLValue(key.bytes)] + Self.values(identity) + [SQLValue(clamping: dueBefore)]
-            )
-        }
-    }
-
-    private func result(_ sql: String, _ values: [SQLValue]) throws(DatabaseError) -> RowChangeResult {
-        try self.connection.execute(sql, values) > 0 ? .applied : .refused(current: nil)
-    }
-
-    private func insert(_ row: SessionRow) throws(DatabaseError) -> Bool {
+    func insert(_ row: SessionRow) throws(DatabaseError) -> Bool {
         let record = row.record
         return try self.connection.insert(
             """
@@ -171,97 +124,8 @@ struct SessionStatements {
         )
     }
 
-    /// The assignments of a save, up to `WHERE`. One that is written again, since its answer was lost, counts once.
-    private static let assignments = """
-        saves = CASE WHEN version = ? AND writer = ? THEN saves ELSE saves + ? END, version = ?, writer = ?, created = ?, written = ?, cookie_issued = ?, idle_seconds = ?, deadline = ?, \
-        expires = CASE WHEN expires > ? THEN expires ELSE ? END, due = ?, synced = ?, ancestors = ?, \
-        payload = ?
-        """
-
-    private static func assignedValues(_ row: SessionRow) -> [SQLValue] {
-        let record = row.record
-        return self.values(record.identity) + [SQLValue(clamping: row.saves)] + self.values(record.identity) + [
-            SQLValue(clamping: record.created), SQLValue(clamping: record.written),
-            SQLValue(clamping: record.cookieIssued), .integer(Int64(record.idleSeconds)),
-            SQLValue(clamping: record.absoluteDeadline), SQLValue(clamping: row.expires),
-            SQLValue(clamping: row.expires),
-            SQLValue(clamping: row.due), SQLValue(clamping: row.synced),
-            .bytes(self.bytes(record.ancestors)),
-            .bytes(record.payload),
-        ]
-    }
-
-    private static let compareAndSave = """
-        UPDATE session_gateway_sessions SET newest = CASE WHEN newest > ? THEN newest ELSE ? END, \(Self.assignments)
-        WHERE session_key = ? AND tombstone = 0 AND version = ? AND writer = ?
-        """
-
-    private func compareAndSave(_ row: SessionRow, _ base: WriteIdentity) throws(DatabaseError) -> Int {
-        try self.connection.execute(
-            Self.compareAndSave,
-            [SQLValue(clamping: row.newest), SQLValue(clamping: row.newest)] + Self.assignedValues(row)
-                + [SQLValue(row.key.bytes)] + Self.values(base)
-        )
-    }
-
-    private func upsert(_ row: SessionRow, _ replaced: RowChange.Replaced) throws(DatabaseError) -> RowChangeResult {
-        if try self.update(row, replaced) { return .applied }
-        if try self.insert(row) { return .applied }
-        // It may have been made in between.
-        if try self.update(row, replaced) { return .applied }
-        return try self.refusal(row)
-    }
-
-    /// The row itself and as many ancestors as there can be: always the same statement.
-    private static let isReplaced = Array(
-        repeating: "(version = ? AND writer = ?)",
-        count: SessionRecord.maximumAncestors + 1
-    ).joined(separator: " OR ")
-
-    private func update(_ row: SessionRow, _ replaced: RowChange.Replaced) throws(DatabaseError) -> Bool {
-        let newest = SQLValue(clamping: row.newest)
-        var identities = [row.record.identity]
-        if replaced == .ancestors { identities += row.record.ancestors.prefix(SessionRecord.maximumAncestors) }
-        while identities.count <= SessionRecord.maximumAncestors { identities.append(row.record.identity) }
-        return try self.connection.execute(
-            """
-            UPDATE session_gateway_sessions SET newest = CASE WHEN newest > ? THEN newest ELSE ? END, \
-            \(Self.assignments)
-            WHERE session_key = ? AND tombstone = 0 AND (version < ? OR \(Self.isReplaced))
-            """,
-            [newest, newest] + Self.assignedValues(row)
-                + [SQLValue(row.key.bytes), SQLValue(clamping: row.bound(replaced))]
-                + identities.flatMap { Self.values($0) }
-        ) > 0
-    }
-
-    private func tombstone(_ row: SessionRow) throws(DatabaseError) -> RowChangeResult {
-        if try self.bury(row) { return .applied }
-        if try self.insert(row) { return .applied }
-        return try self.bury(row) ? .applied : .refused(current: nil)
-    }
-
-    /// The absolute expiry of a row that is there is known better than by who destroys it.
-    private func bury(_ row: SessionRow) throws(DatabaseError) -> Bool {
-        let version = SQLValue(clamping: row.record.identity.version)
-        let keptUntil = SQLValue(clamping: row.keptUntil)
-        return try self.connection.execute(
-            """
-            UPDATE session_gateway_sessions SET tombstone = 1, version = CASE WHEN version > ? THEN version ELSE ? END, \
-            writer = ?, written = ?, deadline = CASE WHEN deadline > ? THEN deadline ELSE ? END, \
-            expires = CASE WHEN deadline > ? THEN deadline ELSE ? END, due = ?, synced = ?, payload = ? WHERE session_key = ?
-            """,
-            [
-                version, version, SQLValue(pattern: row.record.identity.writer), SQLValue(clamping: row.record.written),
-                keptUntil, keptUntil, keptUntil, keptUntil, SQLValue(clamping: row.due), SQLValue(clamping: row.synced),
-                .bytes(ByteBuffer()),
-                SQLValue(row.key.bytes),
-            ]
-        ) > 0
-    }
-
     /// What is there instead. A change that was under way when a connection broke finds itself.
-    private func refusal(_ row: SessionRow) throws(DatabaseError) -> RowChangeResult {
+    func refusal(_ row: SessionRow) throws(DatabaseError) -> RowChangeResult {
         let found = try self.connection.query(
             "SELECT version, writer, tombstone FROM session_gateway_sessions WHERE session_key = ?",
             [SQLValue(row.key.bytes)]
@@ -275,11 +139,11 @@ struct SessionStatements {
 
     // MARK: Values
 
-    private static func values(_ identity: WriteIdentity) -> [SQLValue] {
+    static func values(_ identity: WriteIdentity) -> [SQLValue] {
         [SQLValue(clamping: identity.version), SQLValue(pattern: identity.writer)]
     }
 
-    private static func bytes(_ ancestors: [WriteIdentity]) -> ByteBuffer {
+    static func bytes(_ ancestors: [WriteIdentity]) -> ByteBuffer {
         var bytes = ByteBuffer()
         for ancestor in ancestors.prefix(SessionRecord.maximumAncestors) {
             bytes.writeMultipleIntegers(ancestor.version, ancestor.writer)

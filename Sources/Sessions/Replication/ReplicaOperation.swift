@@ -196,7 +196,9 @@ package struct ReplicaOperation: Sendable {
         case .load, .look, .restore, .keep:
             return self.finish(.unavailable(best: best))
         case .save, .create:
-            return self.finish(mayTryDegraded ? .unavailable(best: best) : .unknown)
+            return self.finish(
+                mayTryDegraded ? .unavailable(best: best, mayBeWritten: self.isProposalSent) : .unknown
+            )
         case .destroy, .saveDegraded, .createDegraded:
             return self.finish(.unknown)
         }

@@ -35,9 +35,12 @@ package enum ReplicaOutcome: Sendable {
     case discarded(winner: WriteIdentity?)
     /// Save, create, destroy: it may or may not have happened; the next load decides.
     case unknown
-    /// Not enough servers answered. The best record that was seen, for degraded service; where it is a tombstone, there
-    /// is no session to serve.
-    indirect case unavailable(best: LoadedRecord?)
+    /// Not enough servers answered.
+    /// - Parameters:
+    ///   - best: of a load the best record that was seen, for degraded service; where it is a tombstone, there is no session
+    ///     to serve.
+    ///   - mayBeWritten: of a save or creation, whether a server may have got it.
+    indirect case unavailable(best: LoadedRecord?, mayBeWritten: Bool = false)
     /// Repair: every server answered, and r or more of them have lost their copy, or cannot keep one: too few are left
     /// to tell what was chosen.
     case beyondRepair

@@ -18,7 +18,7 @@ package struct PlaceOperation: Sendable {
         case row(SessionRow?)
         case destroyed(Bool)
         case seen(SessionLoadOutcome)
-        case saved(SessionWriteOutcome)
+        case saved
         /// What the change became, or that the database did not answer.
         case changed
         case failed
@@ -52,11 +52,11 @@ package struct PlaceOperation: Sendable {
         case .seen(.none):
             // Whoever comes asks the database.
             return self.placed(&memory, due: SessionRow.dueAtOnce)
-        case .saved(.saved):
+        case .saved:
             return self.placed(&memory, due: SessionRow.dueAtOnce)
         case .changed:
             return .finish(isDone: true)
-        case .destroyed(false), .seen, .saved, .failed:
+        case .destroyed(false), .seen, .failed:
             return .finish(isDone: false)
         }
     }

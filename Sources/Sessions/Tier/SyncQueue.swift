@@ -172,7 +172,8 @@ package struct SyncQueue: Sendable {
             changes.append(row.record.isTombstone ? .tombstone(row) : .upsert(row, over: .ancestors))
         }
         // Of those that are being written it is told when that is done: a batch has one change of each session.
-        for (key, newest) in self.marks where changes.count < limit {
+        for (key, newest) in self.marks {
+            if changes.count >= limit { break }
             if self.entries[key]?.inFlight == nil { changes.append(.mark(key, newest: newest)) }
         }
         for case .mark(let key, _) in changes { self.marks[key] = nil }

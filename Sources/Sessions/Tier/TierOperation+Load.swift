@@ -143,7 +143,7 @@ extension TierOperation {
 
     private mutating func place(_ row: SessionRow, over session: StoredSession, hasGoneBack: Bool = false) -> Step {
         self.state = .placing(row, hasGoneBack: hasGoneBack)
-        return .saveReplicas(session.loaded, proposal: row.record)
+        return .writeReplicas(.save(base: session.loaded, proposal: row.record))
     }
 
     private mutating func live(_ session: StoredSession, _ memory: inout TierMemory, _ moment: Moment) -> Step {

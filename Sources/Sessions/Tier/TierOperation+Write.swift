@@ -13,7 +13,7 @@ extension TierOperation {
             return self.writeAlone(proposal, isDurable: isDurable, &memory, moment)
         }
         self.state = .saving(session, proposal, isDurable: isDurable, isDue: isDue)
-        return .saveReplicas(session.loaded, proposal: proposal)
+        return .writeReplicas(.save(base: session.loaded, proposal: proposal))
     }
 
     mutating func startCreate(
@@ -26,7 +26,7 @@ extension TierOperation {
         proposal.databaseSynced = moment.now
         guard moment.mayReach else { return self.writeAlone(proposal, isDurable: isDurable, &memory, moment) }
         self.state = .creating(proposal, isDurable: isDurable)
-        return .createReplicas(proposal)
+        return .writeReplicas(.create(proposal: proposal))
     }
 
     mutating func writeAnswered(_ answer: Answer, _ memory: inout TierMemory, _ moment: Moment) -> Step {
@@ -42,15 +42,13 @@ extension TierOperation {
                     &memory,
                     moment
                 )
-            case .degraded(let saved):
-                return self.keepDegraded(saved, &memory, moment)
             case .unavailable:
                 return self.writeAlone(proposal, isDurable: isDurable, &memory, moment)
             case .unknown where !moment.mayReach && memory.configuration.servesDegraded:
                 // A part of it may be in memcached: it is the same record.
                 self.mayBeInMemcached = true
                 return self.writeAlone(proposal, isDurable: isDurable, &memory, moment)
-            case .unknown:
+            case .unknown, .degraded:
                 return self.endUnknown(proposal, &memory)
             case .discarded:
                 return self.endWrite(outcome)
@@ -67,9 +65,7 @@ extension TierOperation {
                     &memory,
                     moment
                 )
-            case .degraded(let created):
-                return self.keepDegraded(created, &memory, moment)
-            case .unavailable, .unknown:
+            case .unavailable, .unknown, .degraded:
                 guard memory.configuration.servesDegraded else { return self.endWrite(outcome) }
                 if case .unknown = outcome { self.mayBeInMemcached = true }
                 return self.writeAlone(proposal, isDurable: isDurable, &memory, moment)
@@ -83,15 +79,14 @@ extension TierOperation {
                 return self.endWrite(.saved(session))
             }
             return self.endWrite(.degraded(session))
-        case (.keepingDegraded(let session), let answer):
-            if case .changed(let result) = answer {
-                if result.isApplied, let change { memory.written(change) }
-            } else {
-                memory.saved(session.record, self.key, isDue: true, at: moment.now)
-            }
-            return self.endWrite(.degraded(session))
-        case (.writingAlone(let record), let answer):
-            return self.writtenAlone(record, answer, &memory)
+        case (.saving(_, let proposal, let isDurable, _), .tooFewReplicas(let mayBeWritten)),
+            (.creating(let proposal, let isDurable), .tooFewReplicas(let mayBeWritten)):
+            self.mayBeInMemcached = mayBeWritten
+            return self.writeAlone(proposal, reachesFew: true, isDurable: isDurable, &memory, moment)
+        case (.writingAlone(let record, let few), let answer):
+            return self.writtenAlone(record, few: few, answer, &memory, moment)
+        case (.writingFew(let record, let kept), let answer):
+            return self.writtenFew(record, kept: kept, answer, &memory, moment)
         default:
             return self.endWrite(.unknown)
         }
@@ -143,38 +138,34 @@ extension TierOperation {
         }
     }
 
-    /// On fewer servers than a promise needs: the database has it before the response, unless it knows better.
-    private mutating func keepDegraded(
-        _ session: StoredSession,
-        _ memory: inout TierMemory,
-        _ moment: Moment
-    ) -> Step {
-        memory.memcachedWasAway()
-        self.state = .keepingDegraded(session)
-        let row = memory.row(session.record, self.key, at: moment.now)
-        return self.write(.upsert(row, over: .ancestors))
-    }
-
     // MARK: Memcached cannot be asked
 
     /// From what the database had it is a compare; from what memcached had, whose last states the database may not know, the
     /// row must be an ancestor.
+    /// - Parameter reachesFew: some servers can be reached, and get it afterwards. They are asked last: what they have may be
+    ///   older than what was acknowledged, and then only the database knows.
     private mutating func writeAlone(
         _ proposal: SessionRecord,
+        reachesFew: Bool = false,
         isDurable: Bool,
         _ memory: inout TierMemory,
         _ moment: Moment
     ) -> Step {
         memory.memcachedWasAway()
-        guard memory.configuration.servesDegraded else { return self.endWrite(.unavailable) }
+        guard memory.configuration.servesDegraded else {
+            return self.mayBeInMemcached ? self.endUnknown(proposal, &memory) : self.endWrite(.unavailable)
+        }
         var record = proposal
         record.databaseSynced = moment.now
         var row = memory.row(record, self.key, at: moment.now)
         row.due = SessionRow.unplaced
-        self.state = .writingAlone(record)
         guard case .save(let session, _, _) = self.goal else {
+            let goal = ReplicaOperation.Goal.create(proposal: record)
+            self.state = .writingAlone(record, few: reachesFew ? goal.degraded : nil)
             return self.write(.insert(row), isDurable: isDurable)
         }
+        let goal = ReplicaOperation.Goal.save(base: session.loaded, proposal: record)
+        self.state = .writingAlone(record, few: reachesFew ? goal.degraded : nil)
         let base = session.record.identity
         let isOfRow = session.isFromDatabase && memory.queue.waiting(self.key) == nil
         return self.write(
@@ -183,7 +174,13 @@ extension TierOperation {
         )
     }
 
-    private mutating func writtenAlone(_ record: SessionRecord, _ answer: Answer, _ memory: inout TierMemory) -> Step {
+    private mutating func writtenAlone(
+        _ record: SessionRecord,
+        few: ReplicaOperation.Goal?,
+        _ answer: Answer,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
         switch answer {
         case .changed(.applied):
             if let change { memory.written(change) }
@@ -192,14 +189,38 @@ extension TierOperation {
                 memory.counts.reverted += 1
                 kept.hasGoneBack = true
             }
-            return self.endWrite(.degraded(kept))
+            guard let few else { return self.endWrite(.degraded(kept)) }
+            self.state = .writingFew(record, kept: kept)
+            return .writeFewReplicas(few)
         case .changed(.refused(let current)) where !self.mayBeInMemcached:
             return self.endWrite(.discarded(winner: current?.version))
-        case .failed(let mayHaveHappened) where !self.mayBeInMemcached:
+        case .failed(let mayHaveHappened):
+            // Requests go on from memcached: unless it has just forgotten much, as with a load.
+            if let few, !memory.hasForgotten(at: moment.now) {
+                self.mayBeInMemcached = self.mayBeInMemcached || mayHaveHappened
+                self.state = .writingFew(record, kept: nil)
+                return .writeFewReplicas(few)
+            }
+            if self.mayBeInMemcached { return self.endUnknown(record, &memory) }
             return self.endWrite(mayHaveHappened ? .unknown : .unavailable)
         default:
             return self.mayBeInMemcached ? self.endUnknown(record, &memory) : self.endWrite(.unknown)
         }
+    }
+
+    private mutating func writtenFew(
+        _ record: SessionRecord,
+        kept: StoredSession?,
+        _ answer: Answer,
+        _ memory: inout TierMemory,
+        _ moment: Moment
+    ) -> Step {
+        if case .written(.degraded(let session)) = answer {
+            if kept == nil { memory.saved(session.record, self.key, isDue: true, at: moment.now) }
+            return self.endWrite(.degraded(session))
+        }
+        if let kept { return self.endWrite(.degraded(kept)) }
+        return self.endUnknown(record, &memory)
     }
 
     /// It may be in memcached, and be seen there: if it is lost with all copies, the row is to say that it was there.

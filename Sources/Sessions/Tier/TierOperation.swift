@@ -21,8 +21,10 @@ package struct TierOperation: Sendable {
         case loadReplicas
         /// Puts back what memcached has forgotten; where it has not, what is there is the outcome.
         case restore(SessionRecord)
-        case saveReplicas(LoadedRecord, proposal: SessionRecord)
-        case createReplicas(SessionRecord)
+        /// A save or creation that as many servers take as an acknowledgement needs, or it is not done.
+        case writeReplicas(ReplicaOperation.Goal)
+        /// What is left of it: on the servers that can be reached. Answered by `written`.
+        case writeFewReplicas(ReplicaOperation.Goal)
         /// In both at once; answered by `buried`.
         case bury(SessionRow)
         case loadRow
@@ -35,6 +37,9 @@ package struct TierOperation: Sendable {
     package enum Answer: Sendable {
         case loaded(SessionLoadOutcome)
         case written(SessionWriteOutcome)
+        /// Of `writeReplicas`.
+        /// - Parameter mayBeWritten: a server may have got it.
+        case tooFewReplicas(mayBeWritten: Bool)
         case buried(inMemcached: Bool, inDatabase: Bool)
         case row(SessionRow?)
         case changed(RowChangeResult)
@@ -75,10 +80,12 @@ package struct TierOperation: Sendable {
         case saving(StoredSession, SessionRecord, isDurable: Bool, isDue: Bool)
         case creating(SessionRecord, isDurable: Bool)
         case keeping(StoredSession, isDurable: Bool)
-        case keepingDegraded(StoredSession)
         /// The database did not take a durable save: does it have what was made of it?
         case confirming(StoredSession)
-        case writingAlone(SessionRecord)
+        /// - Parameter few: how the servers that can be reached get it afterwards.
+        indirect case writingAlone(SessionRecord, few: ReplicaOperation.Goal?)
+        /// - Parameter kept: as the database has it; nil where it did not answer.
+        indirect case writingFew(SessionRecord, kept: StoredSession?)
         case burying(SessionRow)
         /// The row is to tell every gateway that the session is destroyed.
         case leavingWord(SessionRow)
@@ -133,7 +140,7 @@ package struct TierOperation: Sendable {
         case .row: memory.counts.reads += 1
         case .changed, .buried: memory.counts.writes += 1
         case .failed: memory.counts.failures += 1
-        case .loaded, .written: break
+        case .loaded, .written, .tooFewReplicas: break
         }
     }
 

@@ -125,10 +125,10 @@ extension SimulatedWorld {
         case .destroy: self.answered(run, .destroyed(outcome.isDestroyed))
         case .look: self.answered(run, .seen(self.loadOutcome(operation.goal, outcome)))
         default:
-            if case .chosen(let loaded) = outcome {
-                self.answered(run, .saved(.saved(StoredSession(loaded: loaded, isDegraded: false))))
+            if case .chosen = outcome {
+                self.answered(run, .saved)
             } else {
-                self.answered(run, .saved(.unknown))
+                self.answered(run, .failed)
             }
         }
     }

@@ -45,11 +45,11 @@ extension SimulatedWorld {
             self.ask(.load, run)
         case .restore(let record):
             self.ask(.restore(proposal: record), run)
-        case .saveReplicas(let base, let proposal):
-            if case .load = run.machine.goal { self.countLongLine(proposal, over: base.record, run.session) }
-            self.ask(.save(base: base, proposal: proposal), run)
-        case .createReplicas(let proposal):
-            self.ask(.create(proposal: proposal), run)
+        case .writeReplicas(let goal), .writeFewReplicas(let goal):
+            if case .load = run.machine.goal, case .save(let base, let proposal) = goal {
+                self.countLongLine(proposal, over: base.record, run.session)
+            }
+            self.ask(goal, run)
         case .bury(let row):
             run.isBuriedInMemcached = nil
             run.isBuriedInDatabase = nil
@@ -121,7 +121,7 @@ extension SimulatedWorld {
             return .live(StoredSession(loaded: loaded, isDegraded: false))
         case .none:
             return .none
-        case .unavailable(let best):
+        case .unavailable(let best, _):
             guard case .load = goal, let best, self.profile.isDegradedServed else { return .unavailable }
             return best.record.isTombstone ? .none : .live(StoredSession(loaded: best, isDegraded: true))
         case .destroyed, .discarded, .unknown, .degraded, .beyondRepair:
@@ -137,16 +137,9 @@ extension SimulatedWorld {
             self.answered(run, .written(.discarded(winner: winner?.version)))
         case .degraded(let loaded):
             self.answered(run, .written(.degraded(StoredSession(loaded: loaded, isDegraded: true))))
-        case .unavailable:
-            switch operation.goal {
-            case .saveDegraded, .createDegraded:
-                self.answered(run, .written(.unknown))
-            default:
-                guard self.profile.isDegradedServed, let degraded = operation.goal.degraded else {
-                    return self.answered(run, .written(.unavailable))
-                }
-                self.ask(degraded, run)
-            }
+        case .unavailable(_, let mayBeWritten):
+            guard operation.goal.degraded != nil else { return self.answered(run, .written(.unknown)) }
+            self.answered(run, .tooFewReplicas(mayBeWritten: mayBeWritten))
         case .none, .destroyed, .unknown, .beyondRepair:
             self.answered(run, .written(.unknown))
         }
@@ -256,6 +249,7 @@ extension SimulatedWorld {
         guard case .destroy(let request, let isNew) = run.purpose else { return }
         let isAcknowledged = outcome == .destroyed
         self.note(run.session, "g\(run.gateway) hybrid destroy @\(run.began) ends: \(outcome)")
+        if outcome == .unknown { self.sessions[run.session].mayBeDestroyed = true }
         if isAcknowledged {
             self.figures.destroyed += 1
             if run.isBuriedInMemcached == true {

@@ -199,7 +199,7 @@ extension ReplicaOutcome {
         case .destroyed: "destroyed"
         case .discarded: "discarded"
         case .unknown: "unknown"
-        case .unavailable(let best): "unavailable\(best.map { ", best \($0.record.name)" } ?? "")"
+        case .unavailable(let best, _): "unavailable\(best.map { ", best \($0.record.name)" } ?? "")"
         case .beyondRepair: "beyond repair"
         case .degraded(let loaded): "degraded \(loaded.record.name)"
         }

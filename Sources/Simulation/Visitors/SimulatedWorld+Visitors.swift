@@ -148,7 +148,7 @@ extension SimulatedWorld {
         case .none:
             self.checker.readEndedWithNothing(beginning, mayHaveExpired: self.mayHaveExpired(session))
             self.foundNothing(request)
-        case .unavailable(let best):
+        case .unavailable(let best, _):
             self.figures.unavailable += 1
             request.ending = .failed
             guard self.profile.isDegradedServed, let best, !best.record.isTombstone,

@@ -56,12 +56,17 @@ extension DatabaseTier {
 
     private func tellMemcached(_ store: HybridStore) async {
         var next = ContinuousClock.now
+        // Some servers do not take what they are told: all that is known already waits too.
+        var isPutOff = false
         await Self.repeatedly {
             guard store.isReady,
-                ContinuousClock.now >= next || self.withMemory({ $0.isBehind || !$0.unplaced.isEmpty })
+                ContinuousClock.now >= next
+                    || !isPutOff && self.withMemory({ $0.isBehind || !$0.unplaced.isEmpty })
             else { return true }
             next = .now + Self.askingInterval
-            return await self.catchUp(store)
+            guard let keys = await self.catchUp() else { return false }
+            isPutOff = await !self.place(keys, store)
+            return true
         }
     }
 
@@ -184,9 +189,9 @@ extension DatabaseTier {
 
     // MARK: What memcached has to be told
 
-    /// Adopts what the database was told while memcached could not be, here or elsewhere, and tells memcached.
-    /// - Returns: whether the database could be asked.
-    private func catchUp(_ store: HybridStore) async -> Bool {
+    /// Adopts what the database was told while memcached could not be, here or elsewhere.
+    /// - Returns: the sessions that memcached is to hear of now; nil where the database could not be asked.
+    private func catchUp() async -> [SessionKey]? {
         let absences = self.withMemory { $0.catchingUp() }
         var rows: [DueRow] = []
         var isAll = false
@@ -205,16 +210,21 @@ extension DatabaseTier {
                 if isAll { break }
             }
         } catch {
-            return false
+            return nil
         }
-        let keys = self.withMemory { memory in
+        return self.withMemory { memory in
             for row in rows where !memory.adopt(row.key) { isAll = false }
             memory.caughtUp(absences, isAll: isAll)
             return memory.toPlace(limit: Self.placesAtOnce, from: Int.random(in: 0..<Int.max))
         }
+    }
+
+    /// - Returns: whether most of it could be done.
+    private func place(_ keys: [SessionKey], _ store: HybridStore) async -> Bool {
         var failures = 0
         for key in keys {
-            guard !Task.isCancelled, failures < Self.maximumFailures else { break }
+            guard failures < Self.maximumFailures else { return false }
+            if Task.isCancelled { break }
             if await !self.place(key, store) { failures += 1 }
         }
         return true
@@ -234,7 +244,8 @@ extension DatabaseTier {
             case .look:
                 answer = .seen(await store.replicas.look(key))
             case .save(let base, let proposal):
-                answer = .saved(await store.replicas.save(base, proposal: proposal, key: key))
+                let attempt = await store.replicas.attempt(.save(base: base, proposal: proposal), key: key)
+                if case .ended(.saved) = attempt { answer = .saved } else { answer = .failed }
             case .write(let change):
                 _ = await self.write(change, isDurable: false)
                 answer = .changed

@@ -91,10 +91,13 @@ package final class HybridStore: SessionStorage, @unchecked Sendable {
                 answer = .loaded(await self.replicas.load(key))
             case .restore(let record):
                 answer = .loaded(await self.replicas.restore(record, key: key))
-            case .saveReplicas(let base, let proposal):
-                answer = .written(await self.replicas.save(base, proposal: proposal, key: key))
-            case .createReplicas(let proposal):
-                answer = .written(await self.replicas.create(proposal, key: key))
+            case .writeReplicas(let goal):
+                switch await self.replicas.attempt(goal, key: key) {
+                case .ended(let outcome): answer = .written(outcome)
+                case .tooFew(let mayBeWritten): answer = .tooFewReplicas(mayBeWritten: mayBeWritten)
+                }
+            case .writeFewReplicas(let goal):
+                answer = .written(await self.replicas.writeDegraded(goal, key: key))
             case .bury(let row):
                 async let isInDatabase = self.tier.isBuried(row)
                 let isInMemcached = await self.replicas.destroy(key) == .destroyed

@@ -24,6 +24,7 @@ final class SyncRows: Sendable {
     private let source: Source
     private let directory: TemporaryDirectory
     private let state = Mutex(State())
+    private let isReading = Atomic(false)
 
     init(_ source: Source) throws {
         self.source = source
@@ -34,9 +35,14 @@ final class SyncRows: Sendable {
     var lower: [String] { self.state.withLock { $0.lower } }
     var readings: Int { self.state.withLock { $0.readings } }
 
+    /// One after the other: of two that overlap, the one that ends later may have seen less.
     /// - Returns: the rows by visitor, as its nonces name it; nil while the database cannot be asked.
     @discardableResult
     func read() async -> [Int: Row]? {
+        while self.isReading.exchange(true, ordering: .acquiring) {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        defer { self.isReading.store(false, ordering: .releasing) }
         let text: String
         do {
             switch self.source {

@@ -18,7 +18,7 @@ enum Ending: Equatable, Sendable {
         case .destroyed: self = .destroyed
         case .discarded(let winner): self = .discarded(winner)
         case .unknown: self = .unknown
-        case .unavailable(let best): self = .unavailable(best?.record.identity)
+        case .unavailable(let best, _): self = .unavailable(best?.record.identity)
         case .beyondRepair: self = .beyondRepair
         case .degraded(let loaded): self = .degraded(loaded.record.identity)
         }
@@ -29,7 +29,7 @@ extension ReplicaOutcome {
     var loaded: LoadedRecord? {
         switch self {
         case .chosen(let loaded), .degraded(let loaded): loaded
-        case .unavailable(let best): best
+        case .unavailable(let best, _): best
         case .none, .destroyed, .discarded, .unknown, .beyondRepair: nil
         }
     }

@@ -30,6 +30,49 @@ extension TierOperationTests {
         #expect(self.play(.load(client: nil), [few, .row(self.row(15))]).last == "live 15 degraded")
     }
 
+    private var save: TierOperation.Goal {
+        .save(self.session(10), proposal: self.record(20, after: [10]), isDurable: false)
+    }
+
+    /// What the servers that are left have may be older than what the row has alone, so it is asked before they are told.
+    @Test mutating func tooFewServersAreToldOnlyWhatTheRowHasTaken() {
+        let few = TierOperation.Answer.tooFewReplicas(mayBeWritten: false)
+        let written = TierOperation.Answer.written(.degraded(self.session(20, after: [10], isDegraded: true)))
+        let steps = ["save 20", "upsert 20 over ancestors"]
+        let applied = self.play(self.save, [few, .changed(.applied), written])
+        #expect(applied == steps + ["save 20 on few", "degraded"])
+        // Whatever becomes of it there: the row has it.
+        let lost = self.play(self.save, [few, .changed(.applied), .written(.unknown)])
+        #expect(lost == steps + ["save 20 on few", "degraded"])
+        #expect(self.memory.unplaced == [self.key] && self.memory.queue.count == 0)
+
+        let other = TierOperation.Answer.changed(.refused(current: WriteIdentity(version: 15, writer: 2)))
+        #expect(self.play(self.save, [few, other]) == steps + ["discarded"])
+        let sent = TierOperation.Answer.tooFewReplicas(mayBeWritten: true)
+        #expect(self.play(self.save, [sent, other]) == steps + ["unknown"])
+
+        let creation = TierOperation.Goal.create(proposal: self.record(5), isDurable: false)
+        let created = self.play(creation, [few, .changed(.applied), written])
+        #expect(created == ["create 5", "insert 5, due 0", "create 5 on few", "degraded"])
+    }
+
+    @Test mutating func withoutTheDatabaseTooFewServersAreToldUnlessTheyHaveJustForgotten() {
+        let few = TierOperation.Answer.tooFewReplicas(mayBeWritten: false)
+        let failed = TierOperation.Answer.failed(mayHaveHappened: false)
+        let written = TierOperation.Answer.written(.degraded(self.session(20, after: [10], isDegraded: true)))
+        let steps = ["save 20", "upsert 20 over ancestors"]
+        #expect(self.play(self.save, [few, failed, written]) == steps + ["save 20 on few", "degraded"])
+        // The row gets it later.
+        #expect(self.memory.queue.waiting(self.key)?.record.identity.version == 20)
+        #expect(self.play(self.save, [few, failed, .written(.unknown)]).last == "unknown")
+
+        self.memory.memcachedHasForgotten(at: self.moment.now)
+        #expect(self.play(self.save, [few, failed]) == steps + ["unavailable"])
+        #expect(self.play(self.save, [few, .failed(mayHaveHappened: true)]) == steps + ["unknown"])
+        let sent = TierOperation.Answer.tooFewReplicas(mayBeWritten: true)
+        #expect(self.play(self.save, [sent, failed]) == steps + ["unknown"])
+    }
+
     @Test mutating func whatIsLostIsSaidAlsoWhereAnOlderCopyIsLeft() {
         self.memory.memcachedHasForgotten(at: 1_000_000)
         let (old, row) = (self.session(10), self.row(15, after: [10], newest: 2_000_000_000))

@@ -71,8 +71,11 @@ struct TierOperationTests {
         switch step {
         case .loadReplicas: "load"
         case .restore(let record): "restore \(String(buffer: record.payload))"
-        case .saveReplicas(_, let proposal): "save \(proposal.identity.version)"
-        case .createReplicas(let record): "create \(record.identity.version)"
+        case .writeReplicas(.save(_, let proposal)): "save \(proposal.identity.version)"
+        case .writeReplicas(.create(let record)): "create \(record.identity.version)"
+        case .writeFewReplicas(.saveDegraded(_, let proposal)): "save \(proposal.identity.version) on few"
+        case .writeFewReplicas(.createDegraded(let record)): "create \(record.identity.version) on few"
+        case .writeReplicas, .writeFewReplicas: "another goal"
         case .bury(let row): "bury, due \(row.due)"
         case .loadRow: "row"
         case .write(.insert(let row), _): "insert \(row.record.identity.version), due \(row.due)"
