@@ -175,7 +175,12 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
     /// On fewer servers than an acknowledgement needs.
     /// - Parameter goal: what is left of one that was attempted.
     func writeDegraded(_ goal: ReplicaOperation.Goal, key: SessionKey) async -> SessionWriteOutcome {
-        guard case .degraded(let loaded) = await self.pool.perform(goal, key: key, timeout: self.configuration.loadTimeout)
+        guard
+            case .degraded(let loaded) = await self.pool.perform(
+                goal,
+                key: key,
+                timeout: self.configuration.loadTimeout
+            )
         else {
             self.counters.notAvailable()
             // The first attempt may have reached a server.

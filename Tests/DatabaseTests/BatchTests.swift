@@ -12,7 +12,9 @@ struct BatchTests {
         try await TestDatabase.with(kind) { test in
             let keys = try (0..<12).map { _ in try test.freshKey() }
             let old = WriteIdentity(version: 10, writer: 7)
-            for key in keys[..<9] { try await test.database.change(.insert(test.row(key, version: 10, expires: 1_000))) }
+            for key in keys[..<9] {
+                try await test.database.change(.insert(test.row(key, version: 10, expires: 1_000)))
+            }
             var tombstone = test.row(keys[8], version: 11, text: "")
             tombstone.record.isTombstone = true
             try await test.database.change(.tombstone(tombstone))
@@ -35,7 +37,8 @@ struct BatchTests {
             ])
             #expect(
                 results == [
-                    .applied, .refused(current: old), .applied, .refused(current: nil), .refused(current: old), .applied,
+                    .applied, .refused(current: old), .applied, .refused(current: nil), .refused(current: old),
+                    .applied,
                     .applied, .applied, .applied, .applied, .applied, .applied,
                 ]
             )

@@ -305,32 +305,7 @@ final class FastCGIConnection: ChannelDuplexHandler, @unchecked Sendable {
             self.request = consume request
             return
         }
-        switch request.machine.recordReceived(record) {
-        case .ignore:
-            break
-        case .deliverOutput(let bytes):
-            do throws(CGIResponseError) {
-                try request.assembler.received(bytes) { self.batch.append($0) }
-            } catch {
-                request.outcome = .failed(BackendError(.malformedResponse, error.rawValue))
-            }
-            // A head that comes byte by byte must be whole in time.
-            if request.assembler.hasHead { self.silence.end() }
-        case .deliverErrorOutput(let bytes):
-            if request.assembler.hasHead { self.silence.end() }
-            self.batch.append(.errorText(bytes))
-        case .end(let status, let connectionIsReusable):
-            if status != .requestComplete {
-                request.outcome = .failed(BackendError(.unavailable, "the application refused the request: \(status)"))
-            } else if let error = request.assembler.ended() {
-                request.outcome = .failed(error)
-            } else {
-                self.batch.append(.end)
-                request.outcome = .ended(connectionIsReusable: connectionIsReusable)
-            }
-        case .fail(let error):
-            request.outcome = .failed(BackendError(.malformedResponse, error.rawValue))
-        }
+        if request.received(record, &self.batch) { self.silence.end() }
         self.request = consume request
     }
 

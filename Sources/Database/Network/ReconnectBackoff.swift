@@ -3,7 +3,7 @@
 package struct ReconnectBackoff: Sendable {
     package static let shortest: Duration = .milliseconds(100)
     /// What waits is to be in the database soon after it is back.
-    package static let longest: Duration = .seconds(1)
+    package static let longest: Duration = .milliseconds(500)
     /// For how long the one who tries keeps the others from it, if he does not report back.
     private static let permission: Duration = .seconds(5)
 

@@ -15,8 +15,8 @@ struct ReconnectBackoffTests {
         #expect(backoff.failed(at: start, random: 1) == false)
         #expect(backoff.isTimeToTry(at: start + .milliseconds(199)) == false)
         for _ in 0..<100 { _ = backoff.failed(at: start, random: 1) }
-        #expect(backoff.isTimeToTry(at: start + .milliseconds(999)) == false)
-        #expect(backoff.isTimeToTry(at: start + .seconds(1)) == true)
+        #expect(backoff.isTimeToTry(at: start + .milliseconds(499)) == false)
+        #expect(backoff.isTimeToTry(at: start + .milliseconds(500)) == true)
     }
 
     @Test func oneCallerTriesAtATime() {
