@@ -78,7 +78,7 @@ extension GatewayConfiguration.Database: ConfigurationSection {
             "reap_after",
             \.reapAfter,
             .duration(.seconds(1) ... .seconds(86_400)),
-            "After how long without news a row is compared with memcached."
+            "After how long without news a row is compared with memcached; at least twice sync_interval."
         ),
         .init(
             "session_log",

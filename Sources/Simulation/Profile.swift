@@ -191,7 +191,7 @@ struct Weather {
                 chance.one(of: profile.hasLongTimes ? [1_000, 120_000, 3_000_000] : [20, 100, 1_000])
             )
             self.tier.syncsNew = chance.isLucky(percent: 30)
-            self.tier.reapAfter = .milliseconds(chance.one(of: [100, 1_000, 1_800_000]))
+            self.tier.minimumReapAfter = .milliseconds(chance.one(of: [100, 1_000, 1_800_000]))
             self.tier.unknownIDs = 1_000_000
         }
         guard profile.nextServers != nil else { return }

@@ -117,7 +117,7 @@ final class SiteDatabases: Sendable {
         configuration.syncsNew = site.database.syncsNew
         configuration.queueSize = site.database.syncQueue
         configuration.reapInterval = site.database.reapInterval
-        configuration.reapAfter = site.database.reapAfter
+        configuration.minimumReapAfter = site.database.reapAfter
         configuration.unknownIDs = site.unknownIDs
         configuration.tombstonesUntil = site.tombstonesUntil
         configuration.migrates = site.database.migrate == .auto

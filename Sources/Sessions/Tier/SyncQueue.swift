@@ -16,11 +16,15 @@ package struct SyncQueue: Sendable {
         var since: SessionRecord.Timestamp
         /// What the batch under way writes of it.
         var inFlight: WriteIdentity?
+        /// Another gateway has saved in between: it may write the row when this entry is due, and before that.
+        var hasRival = false
     }
 
     private struct Turn: Comparable, Sendable {
         var due: SessionRecord.Timestamp
         var key: SessionKey
+        /// Not to be written, only to be marked.
+        var isMark = false
 
         static func < (left: Turn, right: Turn) -> Bool { left.due < right.due }
         static func == (left: Turn, right: Turn) -> Bool { left.due == right.due }
@@ -38,6 +42,9 @@ package struct SyncQueue: Sendable {
     package private(set) var bytes = 0
     package private(set) var overflows = 0
 
+    /// Of several gateways that have states of one session to write at the same time, one is first, and its row would not say
+    /// that it is old: so long before the others mark it once more, in milliseconds.
+    static let markLead: SessionRecord.Timestamp = 500
     package static let maximumTombstones = 65_536
     /// Of those that are of nothing that waits.
     package static let maximumMarks = 65_536
@@ -89,6 +96,15 @@ package struct SyncQueue: Sendable {
             self.tombstones += row.record.isTombstone ? 1 : 0
             var newest = row
             newest.saves += entry.inFlight == nil ? entry.row.saves : 0
+            if !isDue, row.record.databaseSynced > entry.row.record.databaseSynced {
+                // Somebody else has written the row meanwhile, which no longer says that it is old.
+                self.mark(row.key, newest: row.record.identity.version)
+            }
+            if !entry.hasRival, row.record.base != entry.row.record.identity {
+                entry.hasRival = true
+                let turn = Turn(due: entry.due - min(entry.due, Self.markLead), key: row.key, isMark: true)
+                if turn.due > now { self.turns.insert(turn) }
+            }
             entry.row = newest
             if due < entry.due {
                 entry.due = due
@@ -161,6 +177,12 @@ package struct SyncQueue: Sendable {
         var changes: [RowChange] = []
         while changes.count < limit, let turn = self.turns.min, turn.due <= now || isLast {
             self.turns.removeMin()
+            if turn.isMark {
+                if let entry = self.entries[turn.key], entry.inFlight == nil, entry.due > now {
+                    self.mark(turn.key, newest: entry.row.record.identity.version)
+                }
+                continue
+            }
             guard var entry = self.entries[turn.key], entry.inFlight == nil, entry.due == turn.due else { continue }
             entry.inFlight = entry.row.record.identity
             self.entries[turn.key] = entry
@@ -193,6 +215,7 @@ package struct SyncQueue: Sendable {
             entry.inFlight = nil
             entry.due = entry.row.record.isTombstone ? now : now &+ self.interval
             entry.since = now
+            entry.hasRival = false
             self.entries[key] = entry
             self.turns.insert(Turn(due: entry.due, key: key))
             if entry.due > now { self.mark(key, newest: entry.row.record.identity.version) }

@@ -11,8 +11,11 @@ package struct TierConfiguration: Sendable {
     package var syncsNew = false
     /// Bytes of sessions that wait for the database at the most.
     package var queueSize = 64 * 1_024 * 1_024
-    /// After how long without news of a session its row is compared with memcached.
-    package var reapAfter: Duration = .seconds(1_800)
+    /// As the site wishes.
+    package var minimumReapAfter: Duration = .seconds(1_800)
+    /// After how long without news of a session its row is compared with memcached: when whatever a living gateway has to write
+    /// of it is there. A row that is brought up to date before no longer says that it will be old.
+    package var reapAfter: Duration { max(self.minimumReapAfter, self.syncInterval * 2) }
     /// The pause between two passes of the reaper.
     package var reapInterval: Duration = .seconds(60)
     /// Unknown ids that one client address may ask the database for in a second.

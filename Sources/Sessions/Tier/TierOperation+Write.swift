@@ -185,7 +185,7 @@ extension TierOperation {
         case .changed(.applied):
             if let change { memory.written(change) }
             var kept = StoredSession(row: record, isDegraded: true)
-            if case .compareAndSave? = change, case .save(let base, _, _) = self.goal, base.isOfOldRow {
+            if case .save(let base, _, _) = self.goal, base.isOfOldRow {
                 memory.counts.reverted += 1
                 kept.hasGoneBack = true
             }

@@ -187,7 +187,12 @@ struct DatabaseSiteTests {
 
     @Test func theFiguresAreInTheLogAtTheEnd() async throws {
         let stack = try await GatewayStack(
-            .init { Self.site($0, ["url: \"sqlite:\($0.pages).sqlite\"", "reap_after: 1s", "reap_interval: 1s"]) }
+            .init {
+                Self.site(
+                    $0,
+                    ["url: \"sqlite:\($0.pages).sqlite\"", "sync_interval: 1s", "reap_after: 1s", "reap_interval: 1s"]
+                )
+            }
         )
         var visitor = Visitor(stack: stack)
         for number in 0..<5 { _ = try await visitor.view("/page.php?set=\(number)") }

@@ -6,6 +6,8 @@ import Testing
 /// no older than the database's interval, and says so.
 ///
 ///     SESSION_GATEWAY_LONG=1 swift test --filter TotalLossTests      2,000 sessions, 20 rounds of 1, 5 and 30 s; 1,000 sign-outs
+///
+/// Two thousand visitors at once need a release build of the gateway: SESSION_GATEWAY_BUILT_PRODUCTS names its directory.
 @Suite(.serialized, .timeLimit(.minutes(30)))
 struct TotalLossTests {
     private static func stack(_ directory: TemporaryDirectory, interval: Int) async throws -> FaultStack {
@@ -36,12 +38,15 @@ struct TotalLossTests {
         var visitor: CountingVisitor
         var acknowledged: [(count: Int, end: ContinuousClock.Instant)] = []
         var saves = 0
+        /// Went on from what one gateway had, while memcached was away: nobody knew whether it was the newest.
+        var wasDegraded = false
 
         mutating func save(_ stack: FaultStack, until isOver: Flag) async {
             while !isOver.isSet {
                 self.saves += 1
                 let client = stack.client((self.number + self.saves / 4) % 2)
                 let visit = await self.visitor.write("\(self.number).\(self.saves)", through: client)
+                if visit.outcome == "degraded" { self.wasDegraded = true }
                 guard visit.isAcknowledged else { continue }
                 self.acknowledged.append(((visit.seen?.count ?? 0) + 1, visit.end))
                 try? await Task.sleep(for: .milliseconds(Int.random(in: 5...60)))
@@ -74,10 +79,14 @@ struct TotalLossTests {
                 self.acknowledged.last { $0.end <= moment - time }?.count ?? 0
             }
             #expect(count >= last(before: interval + .seconds(1)), "\(self.number) is at \(count)")
-            // The row hears within a quarter of a second that it is old.
-            if count < last(before: .milliseconds(600)) {
-                #expect(found.hasGoneBack, "\(self.number) went back to \(count) without a word")
+            // The row hears within a quarter of a second that it is old, and within a second where both gateways have to write it.
+            if count < last(before: .milliseconds(1_200)) {
+                #expect(
+                    found.hasGoneBack || self.wasDegraded,
+                    "\(self.number) went back to \(count) without a word"
+                )
             }
+            self.wasDegraded = false
             self.acknowledged.removeAll { $0.count > count }
         }
     }

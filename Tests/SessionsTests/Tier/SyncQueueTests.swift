@@ -49,6 +49,55 @@ struct SyncQueueTests {
         #expect(queue.isDue(lastSynced: 1_121, at: 1_000))
     }
 
+    /// Another gateway has written the row with a durable save: what follows that is not in it.
+    @Test func theRowIsMarkedAgainWhereSomebodyElseHasWrittenIt() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        queue.saved(try Self.row(1, version: 10, synced: 950), isDue: false, at: 1_000)
+        queue.saved(try Self.row(1, version: 11, synced: 950), isDue: false, at: 1_001)
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_001)) == ["mark 10"])
+        queue.saved(try Self.row(1, version: 12, synced: 950), isDue: false, at: 1_010)
+        #expect(queue.nextBatch(limit: 10, at: 1_010).isEmpty)
+        queue.saved(try Self.row(1, version: 14, synced: 1_020), isDue: false, at: 1_030)
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_030)) == ["mark 14"])
+        // It is due as before.
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_070)) == ["upsert 14"])
+    }
+
+    /// Two gateways have to write at the same time: the one that writes first, an older state, does not take the mark away.
+    @Test func theRowIsMarkedAgainBeforeARivalWritesIt() throws {
+        func row(_ version: UInt64, after base: UInt64) throws -> SessionRow {
+            var row = try Self.row(1, version: version, synced: 0)
+            row.record.ancestors = [WriteIdentity(version: base, writer: 1)]
+            return row
+        }
+        for (base, expected) in [(UInt64(11), ["mark 13"]), (10, [])] {
+            var queue = SyncQueue(interval: 5_000, limit: 1_000_000)
+            queue.saved(try row(10, after: 9), isDue: false, at: 1_000)
+            #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_000)) == ["mark 10"])
+            // From what another gateway has saved, or from this one's own.
+            queue.saved(try row(12, after: base), isDue: false, at: 2_000)
+            queue.saved(try row(13, after: 12), isDue: false, at: 2_010)
+            #expect(queue.nextBatch(limit: 10, at: 4_499).isEmpty)
+            #expect(Self.versions(queue.nextBatch(limit: 10, at: 4_500)) == expected)
+            #expect(queue.nextBatch(limit: 10, at: 4_999).isEmpty)
+            #expect(Self.versions(queue.nextBatch(limit: 10, at: 5_000)) == ["upsert 13"])
+        }
+    }
+
+    @Test func noRowIsComparedWhileAGatewayMayHaveToWriteIt() throws {
+        let keyspace = try #require(Self.keyspace)
+        var configuration = TierConfiguration(
+            keyspace: keyspace,
+            idleLifetime: .seconds(3_600),
+            absoluteLifetime: .seconds(86_400)
+        )
+        configuration.minimumReapAfter = .seconds(2)
+        configuration.syncInterval = .seconds(5)
+        #expect(configuration.reapAfter == .seconds(10))
+        configuration.minimumReapAfter = .seconds(30)
+        #expect(configuration.reapAfter == .seconds(30))
+    }
+
     @Test func whatIsDueGoesAtOnceAndWhatIsNotLeavesAMark() throws {
         var queue = SyncQueue(interval: 120, limit: 1_000_000)
         queue.saved(try Self.row(1, version: 10, synced: 1_000), isDue: true, at: 1_000)
