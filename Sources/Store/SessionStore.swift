@@ -132,12 +132,12 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
         switch await self.attempt(goal, key: key) {
         case .ended(let outcome):
             return outcome
-        case .tooFew(let mayBeWritten):
+        case .tooFew:
             if self.configuration.servesDegraded, let degraded = goal.degraded {
                 return await self.writeDegraded(degraded, key: key)
             }
             self.counters.notAvailable()
-            return mayBeWritten ? .unknown : .unavailable
+            return .unavailable
         }
     }
 

@@ -7,8 +7,9 @@ extension SessionStatements {
     /// Bytes of sessions that one round trip carries, unless a single one has more.
     private static let bytesAtOnce = 1 << 20
 
-    /// First all of the statements in the order of the changes, then what follows them, in this order too: several
-    /// gateways whose changes are sorted do not lock one another out.
+    /// First all of the statements in the order of the changes, then what follows them, in this order too. What there is instead
+    /// is read without a lock, and only what is not there is inserted: several gateways whose changes are sorted do not lock one
+    /// another out, unless new sessions are made at the same time, and then the transaction is run again.
     func apply(_ changes: [RowChange]) throws(DatabaseError) -> [RowChangeResult] {
         var counts: [Int] = []
         while counts.count < changes.count {
@@ -16,10 +17,7 @@ extension SessionStatements {
             var answers = try self.connection.execute(statements.compactMap { $0 }).makeIterator()
             counts += statements.map { $0 == nil ? 0 : answers.next() ?? 0 }
         }
-        let untouched = zip(changes, counts).compactMap { change, count -> SessionKey? in
-            if count == 0, case .touch(let key, _, _, _, _) = change { key } else { nil }
-        }
-        let present = try self.present(untouched.map(\.bytes))
+        let present = try self.present(zip(changes, counts).filter { $1 == 0 && $0.mayMeetNoRow }.map(\.0.key.bytes))
         var results: [RowChangeResult] = []
         for (change, count) in zip(changes, counts) {
             results.append(count > 0 ? .applied : try self.follow(change, present))
@@ -72,22 +70,27 @@ extension SessionStatements {
     }
 
     /// What is done where the statement met no row.
-    /// - Parameter present: of expiries the keys that have a row.
-    private func follow(_ change: RowChange, _ present: Set<[UInt8]>) throws(DatabaseError) -> RowChangeResult {
+    /// - Parameter present: of saves and expiries what the rows are that are there.
+    private func follow(_ change: RowChange, _ present: [[UInt8]: Present]) throws(DatabaseError) -> RowChangeResult {
         switch change {
         case .insert(let row):
             return try self.insert(row) ? .applied : self.refusal(row)
         case .compareAndSave(let row, _):
             return try self.refusal(row)
         case .upsert(let row, let replaced):
-            if try self.insert(row) { return .applied }
-            // It may have been made in between.
+            if let there = present[row.key.bytes] {
+                guard !there.isTombstone else { return .refused(current: nil) }
+                guard row.mayReplace(there.identity, replaced) else { return .refused(current: there.identity) }
+            } else if try self.insert(row) {
+                return .applied
+            }
+            // It was made in between.
             return try self.execute(Self.update(row, replaced)) ? .applied : self.refusal(row)
         case .tombstone(let row):
             if try self.insert(row) { return .applied }
             return try self.execute(Self.bury(row)) ? .applied : .refused(current: nil)
         case .touch(let key, _, _, _, _):
-            return present.contains(key.bytes) ? .refused(current: nil) : .absent
+            return present[key.bytes] == nil ? .absent : .refused(current: nil)
         case .mark, .postpone, .delete:
             return .refused(current: nil)
         }
@@ -180,6 +183,14 @@ extension SessionStatements {
 }
 
 extension RowChange {
+    /// Whether it has to be known if there is a row where the statement met none.
+    fileprivate var mayMeetNoRow: Bool {
+        switch self {
+        case .upsert, .touch: true
+        case .insert, .compareAndSave, .tombstone, .mark, .postpone, .delete: false
+        }
+    }
+
     fileprivate var payloadBytes: Int {
         switch self {
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row):

@@ -53,7 +53,7 @@ package struct PlaceOperation: Sendable {
             // Whoever comes asks the database.
             return self.placed(&memory, due: SessionRow.dueAtOnce)
         case .saved:
-            return self.placed(&memory, due: SessionRow.dueAtOnce)
+            return self.placed(&memory, due: self.later(memory, at: now))
         case .changed:
             return .finish(isDone: true)
         case .destroyed(false), .seen, .failed:
@@ -70,8 +70,19 @@ package struct PlaceOperation: Sendable {
     ) -> Step {
         guard let row, row.record.identity.version > session.version, row.isLive(at: now),
             row.mayReplace(session.record.identity, .ancestors)
-        else { return self.placed(&memory, due: SessionRow.dueAtOnce) }
+        else {
+            let isOneLine =
+                session.record.identity == self.row?.record.identity
+                || session.record.ancestors.contains { $0 == self.row?.record.identity }
+            return self.placed(&memory, due: isOneLine ? self.later(memory, at: now) : SessionRow.dueAtOnce)
+        }
         return .save(session.loaded, proposal: row.record)
+    }
+
+    /// Whatever memcached has beyond the row, some gateway has to write: not before that is the row compared, or it would no
+    /// longer say that it is old.
+    private func later(_ memory: TierMemory, at now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {
+        min(self.row?.expires ?? now, now &+ memory.configuration.reapAfter.wholeMilliseconds)
     }
 
     private func placed(_ memory: inout TierMemory, due: SessionRecord.Timestamp) -> Step {

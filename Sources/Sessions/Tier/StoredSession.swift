@@ -49,7 +49,7 @@ package enum SessionWriteOutcome: Sendable {
     case unknown
     /// Written to fewer servers than an acknowledgement needs.
     indirect case degraded(StoredSession)
-    /// Nothing was written.
+    /// Nothing was written; or too few servers have it, and the site refuses what is degraded.
     case unavailable
 }
 

@@ -103,7 +103,11 @@ package struct SyncQueue: Sendable {
             if !entry.hasRival, row.record.base != entry.row.record.identity {
                 entry.hasRival = true
                 let turn = Turn(due: entry.due - min(entry.due, Self.markLead), key: row.key, isMark: true)
-                if turn.due > now { self.turns.insert(turn) }
+                if turn.due > now {
+                    self.turns.insert(turn)
+                } else if !isDue {
+                    self.mark(row.key, newest: row.record.identity.version)
+                }
             }
             entry.row = newest
             if due < entry.due {
@@ -174,7 +178,8 @@ package struct SyncQueue: Sendable {
         at now: SessionRecord.Timestamp,
         isLast: Bool = false
     ) -> [RowChange] {
-        var changes: [RowChange] = []
+        // However many are due: what was acknowledged since a row was written is to be known soon.
+        var changes = self.takeMarks(limit: isLast ? 0 : limit / 2) { $0.due > now }
         while changes.count < limit, let turn = self.turns.min, turn.due <= now || isLast {
             self.turns.removeMin()
             if turn.isMark {
@@ -194,11 +199,18 @@ package struct SyncQueue: Sendable {
             changes.append(row.record.isTombstone ? .tombstone(row) : .upsert(row, over: .ancestors))
         }
         // Of those that are being written it is told when that is done: a batch has one change of each session.
+        return changes + self.takeMarks(limit: limit - changes.count) { _ in true }
+    }
+
+    /// - Parameter isWanted: of those whose newest state waits here.
+    private mutating func takeMarks(limit: Int, where isWanted: (Entry) -> Bool) -> [RowChange] {
+        var changes: [RowChange] = []
         for (key, newest) in self.marks {
             if changes.count >= limit { break }
-            if self.entries[key]?.inFlight == nil { changes.append(.mark(key, newest: newest)) }
+            if let entry = self.entries[key], entry.inFlight != nil || !isWanted(entry) { continue }
+            changes.append(.mark(key, newest: newest))
         }
-        for case .mark(let key, _) in changes { self.marks[key] = nil }
+        for change in changes { self.marks[change.key] = nil }
         return changes
     }
 

@@ -266,9 +266,9 @@ package struct TierMemory: Sendable {
     /// Some of those that memcached is to be told about: others each time, so that one that cannot be placed keeps none waiting.
     /// - Parameter chance: any number.
     package func toPlace(limit: Int, from chance: Int) -> [SessionKey] {
-        guard self.unplaced.count > limit else { return Array(self.unplaced) }
+        guard !self.unplaced.isEmpty else { return [] }
         let start = chance % self.unplaced.count
         let rest = Array(self.unplaced.dropFirst(start).prefix(limit))
-        return rest + Array(self.unplaced.prefix(limit - rest.count))
+        return rest + Array(self.unplaced.prefix(min(limit - rest.count, start)))
     }
 }

@@ -85,6 +85,13 @@ extension TierOperation {
             return self.writeAlone(proposal, reachesFew: true, isDurable: isDurable, &memory, moment)
         case (.writingAlone(let record, let few), let answer):
             return self.writtenAlone(record, few: few, answer, &memory, moment)
+        case (.disputing(let record), .row(let row)):
+            if let row, row.record.identity == record.identity || row.record.ancestors.contains(record.identity) {
+                return self.endWrite(.degraded(StoredSession(row: record, isDegraded: true)))
+            }
+            return self.endWrite(
+                .discarded(winner: row.flatMap { $0.record.isTombstone ? nil : $0.record.identity.version })
+            )
         case (.writingFew(let record, let kept), let answer):
             return self.writtenFew(record, kept: kept, answer, &memory, moment)
         default:
@@ -153,7 +160,8 @@ extension TierOperation {
     ) -> Step {
         memory.memcachedWasAway()
         guard memory.configuration.servesDegraded else {
-            return self.mayBeInMemcached ? self.endUnknown(proposal, &memory) : self.endWrite(.unavailable)
+            if self.mayBeInMemcached { memory.mayBeSaved(self.key, version: proposal.identity.version) }
+            return self.endWrite(.unavailable)
         }
         var record = proposal
         record.databaseSynced = moment.now
@@ -192,20 +200,41 @@ extension TierOperation {
             guard let few else { return self.endWrite(.degraded(kept)) }
             self.state = .writingFew(record, kept: kept)
             return .writeFewReplicas(few)
-        case .changed(.refused(let current)) where !self.mayBeInMemcached:
-            return self.endWrite(.discarded(winner: current?.version))
+        case .changed(.refused(let current?))
+        where few != nil && self.isOlder(current) && !memory.hasForgotten(at: moment.now):
+            // What the database was told alone, and memcached has gone on from something else: it is memcached's that counts.
+            return self.writeFew(few, record, &memory)
+        case .changed(.refused(nil)) where !self.mayBeInMemcached:
+            return self.endWrite(.discarded(winner: nil))
+        case .changed(.refused) where !self.mayBeInMemcached:
+            // A change whose answer was lost is made again: then the row may have been read, and saved, in between.
+            self.state = .disputing(record)
+            return .loadRow
         case .failed(let mayHaveHappened):
             // Requests go on from memcached: unless it has just forgotten much, as with a load.
-            if let few, !memory.hasForgotten(at: moment.now) {
-                self.mayBeInMemcached = self.mayBeInMemcached || mayHaveHappened
-                self.state = .writingFew(record, kept: nil)
-                return .writeFewReplicas(few)
-            }
+            if few != nil, !memory.hasForgotten(at: moment.now) { return self.writeFew(few, record, &memory) }
             if self.mayBeInMemcached { return self.endUnknown(record, &memory) }
             return self.endWrite(mayHaveHappened ? .unknown : .unavailable)
         default:
             return self.mayBeInMemcached ? self.endUnknown(record, &memory) : self.endWrite(.unknown)
         }
+    }
+
+    /// Whether what was loaded, from memcached, is newer than this.
+    private func isOlder(_ current: WriteIdentity) -> Bool {
+        guard case .save(let session, _, _) = self.goal, !session.isFromDatabase else { return false }
+        return current.version < session.version
+    }
+
+    /// The database has not taken it.
+    private mutating func writeFew(
+        _ few: ReplicaOperation.Goal?,
+        _ record: SessionRecord,
+        _ memory: inout TierMemory
+    ) -> Step {
+        guard let few else { return self.endUnknown(record, &memory) }
+        self.state = .writingFew(record, kept: nil)
+        return .writeFewReplicas(few)
     }
 
     private mutating func writtenFew(

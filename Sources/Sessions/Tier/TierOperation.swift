@@ -21,7 +21,7 @@ package struct TierOperation: Sendable {
         case loadReplicas
         /// Puts back what memcached has forgotten; where it has not, what is there is the outcome.
         case restore(SessionRecord)
-        /// A save or creation that as many servers take as an acknowledgement needs, or it is not done.
+        /// A save or creation that as many servers take as an acknowledgement needs.
         case writeReplicas(ReplicaOperation.Goal)
         /// What is left of it: on the servers that can be reached. Answered by `written`.
         case writeFewReplicas(ReplicaOperation.Goal)
@@ -84,6 +84,8 @@ package struct TierOperation: Sendable {
         case confirming(StoredSession)
         /// - Parameter few: how the servers that can be reached get it afterwards.
         indirect case writingAlone(SessionRecord, few: ReplicaOperation.Goal?)
+        /// The row is another write: was it made of this one?
+        indirect case disputing(SessionRecord)
         /// - Parameter kept: as the database has it; nil where it did not answer.
         indirect case writingFew(SessionRecord, kept: StoredSession?)
         case burying(SessionRow)

@@ -54,7 +54,7 @@ extension SimulatedWorld {
             run.isBuriedInMemcached = nil
             run.isBuriedInDatabase = nil
             self.call(.apply([row.buried]), for: .burial(run), run.gateway)
-            self.ask(.destroy(identity: row.record.identity), run)
+            self.ask(.destroy(identity: self.newIdentity(run.gateway, after: nil)), run)
         case .loadRow:
             guard let key = self.sessions[run.session].key else { return }
             self.call(.load(key), for: .operation(run), run.gateway)
@@ -233,6 +233,8 @@ extension SimulatedWorld {
             request.ending = .failed
         case .unavailable:
             self.figures.unavailable += 1
+            // A server may have it.
+            self.sessions[run.session].unknown = (number, self.now)
             self.checker.writeEnded(number, .unknown)
             request.ending = .failed
         }

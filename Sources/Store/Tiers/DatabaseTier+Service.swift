@@ -59,13 +59,14 @@ extension DatabaseTier {
         // Some servers do not take what they are told: all that is known already waits too.
         var isPutOff = false
         await Self.repeatedly {
-            guard store.isReady,
-                ContinuousClock.now >= next
-                    || !isPutOff && self.withMemory({ $0.isBehind || !$0.unplaced.isEmpty })
-            else { return true }
-            next = .now + Self.askingInterval
-            guard let keys = await self.catchUp() else { return false }
-            isPutOff = await !self.place(keys, store)
+            let isTime = ContinuousClock.now >= next
+            let (isBehind, isEmpty) = self.withMemory { ($0.isBehind, $0.unplaced.isEmpty) }
+            guard store.isReady, isTime || !isPutOff && (isBehind || !isEmpty) else { return true }
+            if isTime || isBehind {
+                next = .now + Self.askingInterval
+                guard await self.catchUp() else { return false }
+            }
+            isPutOff = await !self.placeSome(store)
             return true
         }
     }
@@ -190,8 +191,8 @@ extension DatabaseTier {
     // MARK: What memcached has to be told
 
     /// Adopts what the database was told while memcached could not be, here or elsewhere.
-    /// - Returns: the sessions that memcached is to hear of now; nil where the database could not be asked.
-    private func catchUp() async -> [SessionKey]? {
+    /// - Returns: whether the database could be asked.
+    private func catchUp() async -> Bool {
         let absences = self.withMemory { $0.catchingUp() }
         var rows: [DueRow] = []
         var isAll = false
@@ -210,17 +211,19 @@ extension DatabaseTier {
                 if isAll { break }
             }
         } catch {
-            return nil
+            return false
         }
-        return self.withMemory { memory in
+        self.withMemory { memory in
             for row in rows where !memory.adopt(row.key) { isAll = false }
             memory.caughtUp(absences, isAll: isAll)
-            return memory.toPlace(limit: Self.placesAtOnce, from: Int.random(in: 0..<Int.max))
         }
+        return true
     }
 
+    /// Tells memcached of what is known to be missing there.
     /// - Returns: whether most of it could be done.
-    private func place(_ keys: [SessionKey], _ store: HybridStore) async -> Bool {
+    private func placeSome(_ store: HybridStore) async -> Bool {
+        let keys = self.withMemory { $0.toPlace(limit: Self.placesAtOnce, from: Int.random(in: 0..<Int.max)) }
         var failures = 0
         for key in keys {
             guard failures < Self.maximumFailures else { return false }

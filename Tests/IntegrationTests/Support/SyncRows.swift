@@ -40,6 +40,7 @@ final class SyncRows: Sendable {
     @discardableResult
     func read() async -> [Int: Row]? {
         while self.isReading.exchange(true, ordering: .acquiring) {
+            if Task.isCancelled { return nil }
             try? await Task.sleep(for: .milliseconds(5))
         }
         defer { self.isReading.store(false, ordering: .releasing) }

@@ -281,6 +281,18 @@ struct ReplicaSaveTests {
         #expect(self.world.highestRecord == self.base.record)
     }
 
+    /// Whoever says that a save is discarded has to know.
+    @Test(arguments: [true, false])
+    mutating func ofASaveThatTooFewTookItIsKnownWhetherOneMayHaveIt(isSent: Bool) {
+        let save = self.start(heldDown: isSent ? [] : [1, 2])
+        self.world.runToEnd(save) { _, server in server == 0 ? .answered : .lost }
+        guard case .unavailable(_, let mayBeWritten)? = self.world.outcome(of: save) else {
+            Issue.record("\(String(describing: self.world.ending(of: save)))")
+            return
+        }
+        #expect(mayBeWritten == isSent)
+    }
+
     @Test mutating func aDegradedSaveIsReadBackAndGivesWayToNothingButTheAcknowledged() throws {
         let degraded = self.world.start(
             .saveDegraded(base: self.base.record, proposal: self.proposal),

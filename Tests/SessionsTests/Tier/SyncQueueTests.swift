@@ -9,6 +9,7 @@ struct SyncQueueTests {
     private static func row(
         _ number: Int,
         version: UInt64,
+        after base: UInt64? = nil,
         synced: UInt64 = 0,
         size: Int = 10,
         isTombstone: Bool = false
@@ -16,6 +17,7 @@ struct SyncQueueTests {
         let id = try #require(SessionID("session-number-\(number)-and-more"))
         let record = SessionRecord(
             identity: WriteIdentity(version: version, writer: 1),
+            ancestors: base.map { [WriteIdentity(version: $0, writer: 1)] } ?? [],
             isTombstone: isTombstone,
             created: 0,
             written: 0,
@@ -53,11 +55,11 @@ struct SyncQueueTests {
     @Test func theRowIsMarkedAgainWhereSomebodyElseHasWrittenIt() throws {
         var queue = SyncQueue(interval: 120, limit: 1_000_000)
         queue.saved(try Self.row(1, version: 10, synced: 950), isDue: false, at: 1_000)
-        queue.saved(try Self.row(1, version: 11, synced: 950), isDue: false, at: 1_001)
+        queue.saved(try Self.row(1, version: 11, after: 10, synced: 950), isDue: false, at: 1_001)
         #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_001)) == ["mark 10"])
-        queue.saved(try Self.row(1, version: 12, synced: 950), isDue: false, at: 1_010)
+        queue.saved(try Self.row(1, version: 12, after: 11, synced: 950), isDue: false, at: 1_010)
         #expect(queue.nextBatch(limit: 10, at: 1_010).isEmpty)
-        queue.saved(try Self.row(1, version: 14, synced: 1_020), isDue: false, at: 1_030)
+        queue.saved(try Self.row(1, version: 14, after: 12, synced: 1_020), isDue: false, at: 1_030)
         #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_030)) == ["mark 14"])
         // It is due as before.
         #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_070)) == ["upsert 14"])
@@ -65,23 +67,31 @@ struct SyncQueueTests {
 
     /// Two gateways have to write at the same time: the one that writes first, an older state, does not take the mark away.
     @Test func theRowIsMarkedAgainBeforeARivalWritesIt() throws {
-        func row(_ version: UInt64, after base: UInt64) throws -> SessionRow {
-            var row = try Self.row(1, version: version, synced: 0)
-            row.record.ancestors = [WriteIdentity(version: base, writer: 1)]
-            return row
-        }
         for (base, expected) in [(UInt64(11), ["mark 13"]), (10, [])] {
             var queue = SyncQueue(interval: 5_000, limit: 1_000_000)
-            queue.saved(try row(10, after: 9), isDue: false, at: 1_000)
+            queue.saved(try Self.row(1, version: 10, after: 9), isDue: false, at: 1_000)
             #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_000)) == ["mark 10"])
             // From what another gateway has saved, or from this one's own.
-            queue.saved(try row(12, after: base), isDue: false, at: 2_000)
-            queue.saved(try row(13, after: 12), isDue: false, at: 2_010)
+            queue.saved(try Self.row(1, version: 12, after: base), isDue: false, at: 2_000)
+            queue.saved(try Self.row(1, version: 13, after: 12), isDue: false, at: 2_010)
             #expect(queue.nextBatch(limit: 10, at: 4_499).isEmpty)
             #expect(Self.versions(queue.nextBatch(limit: 10, at: 4_500)) == expected)
             #expect(queue.nextBatch(limit: 10, at: 4_999).isEmpty)
-            #expect(Self.versions(queue.nextBatch(limit: 10, at: 5_000)) == ["upsert 13"])
+            // One that comes so late that there is no time for that is marked at once.
+            queue.saved(try Self.row(1, version: 15, after: 14), isDue: false, at: 4_999)
+            #expect(Self.versions(queue.nextBatch(limit: 10, at: 4_999)) == (expected.isEmpty ? ["mark 15"] : []))
+            #expect(Self.versions(queue.nextBatch(limit: 10, at: 5_000)) == ["upsert 15"])
         }
+    }
+
+    @Test func marksDoNotWaitForAllThatIsDue() throws {
+        var queue = SyncQueue(interval: 120, limit: 1_000_000)
+        for number in 0..<8 {
+            queue.saved(try Self.row(number, version: UInt64(10 + number), synced: 1_000), isDue: number < 7, at: 1_000)
+        }
+        let batch = Self.versions(queue.nextBatch(limit: 4, at: 1_001))
+        #expect(batch.count == 4 && batch.filter { $0.hasPrefix("upsert") }.count == 3)
+        #expect(batch.contains("mark 17"))
     }
 
     @Test func noRowIsComparedWhileAGatewayMayHaveToWriteIt() throws {
@@ -103,7 +113,7 @@ struct SyncQueueTests {
         queue.saved(try Self.row(1, version: 10, synced: 1_000), isDue: true, at: 1_000)
         queue.saved(try Self.row(2, version: 20, synced: 950), isDue: false, at: 1_000)
         let batch = queue.nextBatch(limit: 10, at: 1_000)
-        #expect(Self.versions(batch) == ["upsert 10", "mark 20"])
+        #expect(Self.versions(batch) == ["mark 20", "upsert 10"])
         queue.batchWritten(batch, at: 1_001)
         #expect(queue.count == 1)
         // The mark is made once.
@@ -145,7 +155,7 @@ struct SyncQueueTests {
         queue.batchFailed(queue.nextBatch(limit: 10, at: 1_000))
         #expect(queue.lag(at: 1_500) == 500)
         queue.saved(try Self.row(1, version: 12, synced: 1_000), isDue: false, at: 1_010)
-        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_011)) == ["upsert 12", "mark 20"])
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_011)) == ["mark 20", "upsert 12"])
     }
 
     @Test func batchesAreBounded() throws {

@@ -47,7 +47,11 @@ extension TierOperationTests {
         #expect(self.memory.unplaced == [self.key] && self.memory.queue.count == 0)
 
         let other = TierOperation.Answer.changed(.refused(current: WriteIdentity(version: 15, writer: 2)))
-        #expect(self.play(self.save, [few, other]) == steps + ["discarded"])
+        let row = TierOperation.Answer.row(self.row(15, after: [5]))
+        #expect(self.play(self.save, [few, other, row]) == steps + ["row", "discarded"])
+        // The row is what memcached has not gone on from: not, while memcached may have forgotten that it did.
+        let old = TierOperation.Answer.changed(.refused(current: WriteIdentity(version: 9, writer: 2)))
+        #expect(self.play(self.save, [few, old, written]) == steps + ["save 20 on few", "degraded"])
         let sent = TierOperation.Answer.tooFewReplicas(mayBeWritten: true)
         #expect(self.play(self.save, [sent, other]) == steps + ["unknown"])
 

@@ -255,12 +255,18 @@ struct TierOperationTests {
         #expect(self.play(goal, mayReach: false, [.changed(.applied)]) == ["insert 5, due 0", "degraded"])
         // It went away in between.
         let refused = TierOperation.Answer.changed(.refused(current: WriteIdentity(version: 30, writer: 2)))
-        #expect(self.play(self.save(20), mayReach: false, [refused]).last == "discarded")
+        let other = TierOperation.Answer.row(self.row(30, after: [5]))
+        #expect(self.play(self.save(20), mayReach: false, [refused, other]).suffix(2) == ["row", "discarded"])
         #expect(
-            self.play(self.save(20), [.written(.unavailable), refused]) == [
-                "save 20", "upsert 20 over ancestors", "discarded",
+            self.play(self.save(20), [.written(.unavailable), refused, other]) == [
+                "save 20", "upsert 20 over ancestors", "row", "discarded",
             ]
         )
+        // Its answer was lost, it was read, and somebody has saved from it.
+        let heir = TierOperation.Answer.row(self.row(30, after: [20, 10]))
+        #expect(self.play(self.save(20), mayReach: false, [refused, heir]).last == "degraded")
+        let gone = TierOperation.Answer.changed(.refused(current: nil))
+        #expect(self.play(self.save(20), mayReach: false, [gone]).last == "discarded")
     }
 
     @Test mutating func aSaveByTheDatabaseAloneOverAnOldRowSaysWhatItLeavesBehind() {
@@ -272,6 +278,10 @@ struct TierOperationTests {
         let goal = TierOperation.Goal.save(session, proposal: self.record(20, after: [10]), isDurable: false)
         #expect(self.play(goal, mayReach: false, [.changed(.applied)]) == ["10 becomes 20", "degraded reverted"])
         #expect(self.memory.counts.reverted == 1)
+        // From what waits here, and another gateway has told the row of more.
+        self.memory.saved(self.record(10), self.key, isDue: false, at: 1_000_000)
+        let later = self.play(goal, mayReach: false, [.changed(.applied)])
+        #expect(later == ["upsert 20 over ancestors", "degraded reverted"])
     }
 
     @Test mutating func aSaveOfWhichNobodyKnowsLeavesAMark() {
