@@ -56,7 +56,8 @@ extension HistoryChecker {
         self.moment += 1
         let isNews = self.sessions[session.index].hasLost && !self.sessions[session.index].hasSaid
         self.sessions[session.index].hasSaid = true
-        if self.sessions[session.index].doubt == .none, !isNews {
+        // What a destruction that is under way has left in some places looks like a loss from others.
+        if self.sessions[session.index].doubt == .none, !isNews, !self.sessions[session.index].mayBeDestroyed {
             self.report(.goingBackIsSaid, session, "it is said to have gone back, and nothing was lost")
         }
     }

@@ -30,8 +30,6 @@ final class SimulatedWorld {
         var isForked = false
         /// The last save that ended without anybody knowing how.
         var unknown: (number: HistoryChecker.WriteNumber, time: EventQueue.Time)?
-        /// A destruction ended without anybody knowing how: what one server knows of it looks like a loss to the others.
-        var mayBeDestroyed = false
         /// Memcached could not be told that it is destroyed.
         var isBuriedInDatabaseAlone = false
         /// When all its memory was lost, and when its servers were seen filled again.

@@ -127,6 +127,13 @@ struct DatabaseHistoryTests {
         _ = second
     }
 
+    @Test mutating func goingBackMayBeSaidOfWhatIsBeingDestroyed() {
+        self.write()
+        self.checker.destructionBegan(self.session)
+        self.checker.reverted(self.session)
+        #expect(self.broken.isEmpty)
+    }
+
     @Test mutating func goingBackMayBeSaidLate() {
         let first = self.write()
         self.write(from: first)

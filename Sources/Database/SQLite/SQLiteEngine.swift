@@ -53,6 +53,10 @@ final class SQLiteEngine: DatabaseEngine {
     private let flushesOnDemand: Bool
     private let state = Mutex(State())
 
+    /// How often it is looked whether another process has given the file back. SQLite's own pauses grow to a tenth of a second,
+    /// and of two gateways with much to write each would spend most of its time in them.
+    private static let lockPause: Duration = .milliseconds(2)
+
     /// - Parameter isMade: whether the file and its directory are made where they are missing: for this user alone.
     init(
         path: String,
@@ -74,7 +78,11 @@ final class SQLiteEngine: DatabaseEngine {
         }
         var configuration = Configuration()
         configuration.maximumReaderCount = readers
-        configuration.busyMode = .timeout(busyTimeout / .seconds(1))
+        let patience = Int(busyTimeout / Self.lockPause)
+        configuration.busyMode = .callback { tries in
+            usleep(UInt32(Self.lockPause / .microseconds(1)))
+            return tries < patience
+        }
         configuration.label = "session-gateway"
         self.path = path
         self.readers = readers

@@ -47,11 +47,10 @@ extension SimulatedWorld {
         return ended.time > self.lastTrouble && ended.time <= self.now - self.lagSlack
     }
 
-    /// A visitor was told that an acknowledged state is lost. It may be one of which nobody was told how it ended, or whether it
-    /// was destroyed.
+    /// A visitor was told that an acknowledged state is lost. It may be one of which nobody was told how it ended.
     func saidToHaveGoneBack(_ session: Int) {
         let known = self.sessions[session]
-        guard known.unknown == nil && !known.mayBeDestroyed || self.checker.isInDoubt(known.number) else { return }
+        guard known.unknown == nil || self.checker.isInDoubt(known.number) else { return }
         self.checker.reverted(known.number)
     }
 

@@ -251,7 +251,6 @@ extension SimulatedWorld {
         guard case .destroy(let request, let isNew) = run.purpose else { return }
         let isAcknowledged = outcome == .destroyed
         self.note(run.session, "g\(run.gateway) hybrid destroy @\(run.began) ends: \(outcome)")
-        if outcome == .unknown { self.sessions[run.session].mayBeDestroyed = true }
         if isAcknowledged {
             self.figures.destroyed += 1
             if run.isBuriedInMemcached == true {
