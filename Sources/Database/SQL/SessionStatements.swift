@@ -103,6 +103,35 @@ struct SessionStatements {
         return Int(rows.first?.first?.integer ?? 0)
     }
 
+    /// What a row is, without its data.
+    struct Present {
+        var identity: WriteIdentity
+        var isTombstone: Bool
+    }
+
+    private static let keysAtOnce = 64
+    private static let present = """
+        SELECT session_key, version, writer, tombstone FROM session_gateway_sessions \
+        WHERE session_key IN (\(Array(repeating: "?", count: Self.keysAtOnce).joined(separator: ", ")))
+        """
+
+    /// The rows of these keys that there are, by key; locks none.
+    func present(_ keys: [[UInt8]]) throws(DatabaseError) -> [[UInt8]: Present] {
+        var present: [[UInt8]: Present] = [:]
+        for start in stride(from: 0, to: keys.count, by: Self.keysAtOnce) {
+            var asked = Array(keys[start..<min(start + Self.keysAtOnce, keys.count)])
+            // Always the same statement.
+            while asked.count < Self.keysAtOnce { asked.append(asked[0]) }
+            for row in try self.connection.query(Self.present, asked.map { SQLValue($0) }) where row.count == 4 {
+                present[Array(row[0].buffer.readableBytesView)] = Present(
+                    identity: WriteIdentity(version: row[1].number, writer: row[2].pattern),
+                    isTombstone: row[3].integer != 0
+                )
+            }
+        }
+        return present
+    }
+
     // MARK: Writing
 
     func insert(_ row: SessionRow) throws(DatabaseError) -> Bool {
