@@ -49,12 +49,10 @@ extension ReplicaOperation {
         switch self.goal {
         case .load, .look, .keep:
             return self.finish(.none)
-        case .create, .restore:
+        case .create, .restore, .destroy:
+            // Where there is nothing to destroy a tombstone still meets what is on its way: a session that another request puts
+            // back, a first save that is late.
             return self.prepare(&surroundings)
-        case .destroy:
-            // A degraded record may be on any single server: only all of them together know that there is none.
-            guard self.observations.votes == self.set.all else { return self.prepare(&surroundings) }
-            return self.finish(surroundings.mayAcknowledge ? .destroyed : .unknown)
         case .save, .saveDegraded, .createDegraded:
             // It expired, or all copies were evicted.
             let isSettled = !self.isProposalSent && surroundings.mayAcknowledge

@@ -40,6 +40,30 @@ struct ReplicaDestroyTests {
 
     @Test mutating func whatIsNotThereIsDestroyed() {
         #expect(self.world.run(.destroy(identity: Self.end)) == .destroyed)
+        #expect(self.world.highestRecord?.isTombstone == true)
+    }
+
+    /// Found by the simulation: all servers had forgotten it, and another request put it back from the database.
+    @Test(arguments: 0...9)
+    mutating func whatIsPutBackAtTheSameTimeStaysDestroyed(after answers: Int) {
+        let restore = self.world.start(.restore(proposal: self.world.proposal()))
+        var left = answers
+        while left > 0, let key = self.world.messages.first?.key {
+            left -= 1
+            self.world.perform(.message(key, .answered))
+        }
+        #expect(self.world.run(.destroy(identity: Self.end), by: 1) == .destroyed)
+        if !self.world.isOver(restore) { self.world.runToEnd(restore) }
+        #expect(self.world.run(.load, by: 2) == Ending.none)
+    }
+
+    @Test mutating func aFirstSaveThatIsLateRevivesNothing() {
+        let create = self.world.start(.create(proposal: self.world.proposal()))
+        for server in 0..<2 { self.world.deliver(create, to: server, .late) }
+        self.world.perform(.abandon(create))
+        #expect(self.world.run(.destroy(identity: Self.end), by: 1) == .destroyed)
+        while let stray = self.world.strays.first { self.world.perform(.stray(stray.key)) }
+        #expect(self.world.run(.load, by: 2) == Ending.none)
     }
 
     /// Created while only one server was there, destroyed while that one is away: the others know of nothing, and a
