@@ -65,6 +65,8 @@ final class SimulatedWorld {
     var isDatabaseDown = false
     /// When the database last missed something, or a gateway forgot what it was to be told.
     var lastTrouble: EventQueue.Time = 0
+    /// With what these had not told the database yet.
+    var gatewayCrashes: [EventQueue.Time] = []
     /// The pass of the gateway that leads.
     var reaper: ReapRun?
     var sessionNumbers: [SessionKey: Int] = [:]

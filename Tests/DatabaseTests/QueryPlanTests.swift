@@ -160,7 +160,8 @@ struct QueryPlanTests {
                 _ = try statements.load(key)
                 _ = try statements.apply([
                     .compareAndSave(row, base: base), .upsert(row, over: .ancestors), .tombstone(row),
-                    .mark(key, newest: 11), .postpone(key, base, due: 1), .delete(key, base, dueBefore: 1),
+                    .mark(key, newest: 11), .confirm(key, base), .postpone(key, base, due: 1),
+                    .delete(key, base, dueBefore: 1),
                 ])
                 _ = try statements.apply([.touch(key, expires: 1, due: 1)])
             }

@@ -230,6 +230,25 @@ struct SessionDatabaseTests {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func aRowThatMayBeOldIsConfirmedUnlessMoreIsKnown(_ kind: DatabaseKind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let key = try test.freshKey()
+            var row = test.row(key, version: 10)
+            row.newest = row.maybeNewer
+            try await test.database.change(.insert(row))
+            let (written, other) = (row.record.identity, WriteIdentity(version: 10, writer: 8))
+            #expect(try await !test.database.change(.confirm(key, other)).isApplied)
+            #expect(try await test.database.row(key)?.hasGoneBack == true)
+            #expect(try await test.database.change(.confirm(key, written)).isApplied)
+            #expect(try await test.database.row(key)?.hasGoneBack == false)
+            #expect(try await !test.database.change(.confirm(key, written)).isApplied)
+            try await test.database.change(.mark(key, newest: 15))
+            #expect(try await !test.database.change(.confirm(key, written)).isApplied)
+            #expect(try await test.database.row(key)?.newest == 15)
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func dueRowsComeInBatchesByTime(_ kind: DatabaseKind) async throws {
         try await TestDatabase.with(kind) { test in
             let other = try #require(SessionKeyspace(prefix: "sg:", site: "other"))

@@ -28,6 +28,7 @@ struct SimulatedDatabaseTests {
         var row = test.row(key, version: version, writer: number(2), expires: number(9) * 1_000, due: number(9) * 100)
         row.record.ancestors = (0..<number(8)).map { _ in WriteIdentity(version: number(version), writer: number(2)) }
         row.record.absoluteDeadline = 20_000
+        if number(3) == 1 { row.newest = row.maybeNewer }
         let identity = WriteIdentity(version: number(12), writer: number(2))
         switch number(20) {
         case ..<4: return .insert(row)
@@ -48,7 +49,8 @@ struct SimulatedDatabaseTests {
                 newest: number(15) - 1,
                 soon: number(9) * 100
             )
-        case ..<18: return .mark(key, newest: number(15))
+        case ..<17: return .mark(key, newest: number(15))
+        case ..<18: return .confirm(key, identity)
         case 18: return .postpone(key, identity, due: number(9) * 100)
         default: return .delete(key, identity, dueBefore: number(12) * 100)
         }

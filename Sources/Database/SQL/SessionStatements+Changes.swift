@@ -53,6 +53,14 @@ extension SessionStatements {
                 "UPDATE session_gateway_sessions SET newest = ? WHERE session_key = ? AND tombstone = 0 AND newest < ?",
                 [SQLValue(clamping: newest), SQLValue(key.bytes), SQLValue(clamping: newest)]
             )
+        case .confirm(let key, let identity):
+            SQLStatement(
+                """
+                UPDATE session_gateway_sessions SET newest = version
+                WHERE session_key = ? AND version = ? AND writer = ? AND tombstone = 0 AND newest = version + 1
+                """,
+                [SQLValue(key.bytes)] + self.values(identity)
+            )
         case .postpone(let key, let identity, let due):
             SQLStatement(
                 "UPDATE session_gateway_sessions SET due = ? WHERE session_key = ? AND version = ? AND writer = ?",
@@ -91,7 +99,7 @@ extension SessionStatements {
             return try self.execute(Self.bury(row)) ? .applied : .refused(current: nil)
         case .touch(let key, _, _, _, _):
             return present[key.bytes] == nil ? .absent : .refused(current: nil)
-        case .mark, .postpone, .delete:
+        case .mark, .confirm, .postpone, .delete:
             return .refused(current: nil)
         }
     }
@@ -187,16 +195,9 @@ extension RowChange {
     fileprivate var mayMeetNoRow: Bool {
         switch self {
         case .upsert, .touch: true
-        case .insert, .compareAndSave, .tombstone, .mark, .postpone, .delete: false
+        case .insert, .compareAndSave, .tombstone, .mark, .confirm, .postpone, .delete: false
         }
     }
 
-    fileprivate var payloadBytes: Int {
-        switch self {
-        case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row):
-            row.record.payload.readableBytes
-        case .touch, .mark, .postpone, .delete:
-            0
-        }
-    }
+    fileprivate var payloadBytes: Int { self.row?.record.payload.readableBytes ?? 0 }
 }

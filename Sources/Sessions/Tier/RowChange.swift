@@ -22,6 +22,8 @@ package enum RowChange: Sendable {
     )
     /// Remembers that there is a newer version, which the row gets later.
     case mark(SessionKey, newest: UInt64)
+    /// Memcached has nothing newer than this write: the row, if it is this write, no longer says that it may be old.
+    case confirm(SessionKey, WriteIdentity)
     /// Has the reaper look again later; only if the row is still this write.
     case postpone(SessionKey, WriteIdentity, due: SessionRecord.Timestamp)
     /// Takes the row away; only if it is still this write, and was not touched since it was due.
@@ -30,8 +32,17 @@ package enum RowChange: Sendable {
     package var key: SessionKey {
         switch self {
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row): row.key
-        case .touch(let key, _, _, _, _), .mark(let key, _), .postpone(let key, _, _), .delete(let key, _, _):
+        case .touch(let key, _, _, _, _), .mark(let key, _), .confirm(let key, _), .postpone(let key, _, _),
+            .delete(let key, _, _):
             key
+        }
+    }
+
+    /// What the row becomes.
+    package var row: SessionRow? {
+        switch self {
+        case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row): row
+        case .touch, .mark, .confirm, .postpone, .delete: nil
         }
     }
 }

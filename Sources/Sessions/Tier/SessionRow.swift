@@ -10,7 +10,7 @@ package struct SessionRow: Sendable, Equatable {
     /// When the row was last brought up to date.
     package var synced: SessionRecord.Timestamp
     /// The newest version that is known to have been acknowledged. Above the record's own where the database was to get
-    /// it later: a session that is read from such a row has gone back.
+    /// it later: a session that is read from such a row has gone back. `maybeNewer` where there may be one.
     package var newest: UInt64
     /// How many saves the row stands for, for the session's log line. Written, it is added to what is there.
     package var saves: UInt64
@@ -46,8 +46,12 @@ package struct SessionRow: Sendable, Equatable {
         !self.record.isTombstone && self.expires > now && self.record.absoluteDeadline > now
     }
 
-    /// Whether a newer state of the session had been acknowledged than the row has.
+    /// Whether a newer state of the session had been acknowledged than the row has, or may have been.
     package var hasGoneBack: Bool { self.newest > self.record.identity.version }
+    /// Whether one had been for certain.
+    package var isOld: Bool { self.newest > self.maybeNewer }
+    /// No write's version: `WriteIdentities` leaves it out.
+    package var maybeNewer: UInt64 { self.record.identity.version &+ 1 }
 }
 
 extension SessionRow {

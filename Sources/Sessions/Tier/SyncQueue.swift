@@ -9,22 +9,20 @@ import NIOCore
 /// change, or when a slid expiry finds no row, and the reaper brings an old row up to date. Tombstones are taken whatever
 /// waits, up to `maximumTombstones` of them.
 package struct SyncQueue: Sendable {
-    private struct Entry: Sendable {
+    struct Entry: Sendable {
         var row: SessionRow
         var due: SessionRecord.Timestamp
         /// Since when the database has not the newest state.
         var since: SessionRecord.Timestamp
         /// What the batch under way writes of it.
         var inFlight: WriteIdentity?
-        /// Another gateway has saved in between: it may write the row when this entry is due, and before that.
-        var hasRival = false
+        /// Another gateway has saved since the row was written: it may have something newer, and be dead.
+        var hasRival: Bool
     }
 
     private struct Turn: Comparable, Sendable {
         var due: SessionRecord.Timestamp
         var key: SessionKey
-        /// Not to be written, only to be marked.
-        var isMark = false
 
         static func < (left: Turn, right: Turn) -> Bool { left.due < right.due }
         static func == (left: Turn, right: Turn) -> Bool { left.due == right.due }
@@ -33,25 +31,32 @@ package struct SyncQueue: Sendable {
     /// For what comes from now on.
     package var interval: SessionRecord.Timestamp
     package var limit: Int
-    private var entries: [SessionKey: Entry] = [:]
+    private(set) var entries: [SessionKey: Entry] = [:]
     /// Every entry that is not in flight once; one that was forgotten is skipped.
     private var turns = Heap<Turn>()
     /// Versions that the rows do not say yet that they are older than.
     private var marks: [SessionKey: UInt64] = [:]
+    /// What was written, and another gateway may have saved something newer than.
+    var questions: [SessionKey: WriteIdentity] = [:]
+    /// Of these the newest.
+    var confirmed: [SessionKey: WriteIdentity] = [:]
+    /// Of this process.
+    private let writer: UInt64
     private var tombstones = 0
     package private(set) var bytes = 0
     package private(set) var overflows = 0
 
-    /// Of several gateways that have states of one session to write at the same time, one is first, and its row would not say
-    /// that it is old: so long before the others mark it once more, in milliseconds.
-    static let markLead: SessionRecord.Timestamp = 500
+    static let marksPerSession = 4
+    /// Beyond these the rows go on saying that they may be old.
+    package static let maximumQuestions = 65_536
     package static let maximumTombstones = 65_536
     /// Of those that are of nothing that waits.
     package static let maximumMarks = 65_536
 
-    package init(interval: SessionRecord.Timestamp, limit: Int) {
+    package init(interval: SessionRecord.Timestamp, limit: Int, writer: UInt64) {
         self.interval = interval
         self.limit = limit
+        self.writer = writer
     }
 
     package var count: Int { self.entries.count }
@@ -83,6 +88,9 @@ package struct SyncQueue: Sendable {
         } else {
             due = min(row.record.databaseSynced, now) &+ self.interval
         }
+        self.forgetQuestion(row.key)
+        // Who saves after this one finds out by it that the row has been written.
+        let isForeign = row.record.identity.writer != self.writer
         if var entry = self.entries[row.key] {
             // Older news, or news of a session that was destroyed meanwhile.
             guard row.record.identity.version > entry.row.record.identity.version || row.record.isTombstone,
@@ -100,15 +108,8 @@ package struct SyncQueue: Sendable {
                 // Somebody else has written the row meanwhile, which no longer says that it is old.
                 self.mark(row.key, newest: row.record.identity.version)
             }
-            if !entry.hasRival, row.record.base != entry.row.record.identity {
-                entry.hasRival = true
-                let turn = Turn(due: entry.due - min(entry.due, Self.markLead), key: row.key, isMark: true)
-                if turn.due > now {
-                    self.turns.insert(turn)
-                } else if !isDue {
-                    self.mark(row.key, newest: row.record.identity.version)
-                }
-            }
+            let isRivals = isForeign || row.record.base != entry.row.record.identity
+            entry.hasRival = isDue ? isForeign : entry.hasRival || isRivals
             entry.row = newest
             if due < entry.due {
                 entry.due = due
@@ -123,7 +124,9 @@ package struct SyncQueue: Sendable {
         }
         self.bytes += size
         self.tombstones += row.record.isTombstone ? 1 : 0
-        self.entries[row.key] = Entry(row: row, due: due, since: now)
+        let isRivals = isForeign || row.record.base?.writer ?? self.writer != self.writer
+        let hasRival = isDue ? isForeign : isRivals
+        self.entries[row.key] = Entry(row: row, due: due, since: now, hasRival: hasRival)
         self.turns.insert(Turn(due: due, key: row.key))
         if due > now { self.mark(row.key, newest: row.record.identity.version) }
         return true
@@ -154,6 +157,7 @@ package struct SyncQueue: Sendable {
     /// a save is that was under way when it came.
     package mutating func written(_ key: SessionKey, version: UInt64, isTombstone: Bool = false) {
         self.unmark(key, upTo: version)
+        if let asked = self.questions[key], asked.version <= version { self.forgetQuestion(key) }
         guard let entry = self.entries[key], entry.inFlight == nil, entry.row.record.identity.version <= version,
             isTombstone || !entry.row.record.isTombstone
         else { return }
@@ -169,8 +173,8 @@ package struct SyncQueue: Sendable {
 
     // MARK: Batches
 
-    /// What is to be written now, at most `limit` changes, each of another session. A batch ends with `batchWritten` or
-    /// `batchFailed`; batches that are under way at once share no save.
+    /// What is to be written now, at most `limit` sessions and `marksPerSession` times as many words about rows. A batch ends with
+    /// `batchWritten` or `batchFailed`; batches that are under way at once share no save.
     ///
     /// - Parameter isLast: takes also what is not due yet.
     package mutating func nextBatch(
@@ -178,28 +182,26 @@ package struct SyncQueue: Sendable {
         at now: SessionRecord.Timestamp,
         isLast: Bool = false
     ) -> [RowChange] {
-        // However many are due: what was acknowledged since a row was written is to be known soon.
-        var changes = self.takeMarks(limit: isLast ? 0 : limit / 2) { $0.due > now }
-        while changes.count < limit, let turn = self.turns.min, turn.due <= now || isLast {
+        // However many are due: what was acknowledged since a row was written is to be known soon, and costs little.
+        var changes = self.takeMarks(limit: isLast ? 0 : limit * Self.marksPerSession) { $0.due > now }
+        changes += self.takeConfirmed(limit: limit)
+        let end = changes.count + limit
+        while changes.count < end, let turn = self.turns.min, turn.due <= now || isLast {
             self.turns.removeMin()
-            if turn.isMark {
-                if let entry = self.entries[turn.key], entry.inFlight == nil, entry.due > now {
-                    self.mark(turn.key, newest: entry.row.record.identity.version)
-                }
-                continue
-            }
             guard var entry = self.entries[turn.key], entry.inFlight == nil, entry.due == turn.due else { continue }
             entry.inFlight = entry.row.record.identity
             self.entries[turn.key] = entry
             self.unmark(turn.key, upTo: entry.row.record.identity.version)
             var row = entry.row
             row.synced = now
+            // At the end nobody would ask: a gateway that lives writes what it has.
+            if entry.hasRival, !isLast { row.newest = max(row.newest, row.maybeNewer) }
             // A row that is no ancestor is of another line: made after all copies of this state were lost, or by a gateway
             // that reached the database alone. It is not for whoever comes late to replace that.
             changes.append(row.record.isTombstone ? .tombstone(row) : .upsert(row, over: .ancestors))
         }
-        // Of those that are being written it is told when that is done: a batch has one change of each session.
-        return changes + self.takeMarks(limit: limit - changes.count) { _ in true }
+        // Of those that are being written it is told when that is done.
+        return changes + self.takeMarks(limit: end - changes.count) { _ in true }
     }
 
     /// - Parameter isWanted: of those whose newest state waits here.
@@ -216,18 +218,18 @@ package struct SyncQueue: Sendable {
 
     /// Applied or refused: the database has that state or a newer one.
     package mutating func batchWritten(_ changes: [RowChange], at now: SessionRecord.Timestamp) {
-        for change in changes where !change.isMark {
+        for change in changes {
             let key = change.key
-            guard var entry = self.entries[key], let written = entry.inFlight else { continue }
+            guard change.row != nil, var entry = self.entries[key], let written = entry.inFlight else { continue }
             guard written != entry.row.record.identity else {
                 self.remove(key)
+                if entry.hasRival, !entry.row.record.isTombstone { self.question(key, written) }
                 continue
             }
             // It has changed since.
             entry.inFlight = nil
             entry.due = entry.row.record.isTombstone ? now : now &+ self.interval
             entry.since = now
-            entry.hasRival = false
             self.entries[key] = entry
             self.turns.insert(Turn(due: entry.due, key: key))
             if entry.due > now { self.mark(key, newest: entry.row.record.identity.version) }
@@ -238,20 +240,18 @@ package struct SyncQueue: Sendable {
     package mutating func batchFailed(_ changes: [RowChange]) {
         for change in changes {
             let key = change.key
-            if case .mark(_, let newest) = change {
-                self.mayHave(key, newest: newest)
-                continue
+            switch change {
+            case .mark(_, let newest): self.mayHave(key, newest: newest)
+            case .confirm(_, let identity): self.question(key, identity)
+            default: break
             }
+            guard change.row != nil else { continue }
             guard var entry = self.entries[key] else { continue }
             entry.inFlight = nil
             self.turns.insert(Turn(due: entry.due, key: key))
             self.entries[key] = entry
         }
     }
-}
-
-extension RowChange {
-    fileprivate var isMark: Bool { if case .mark = self { true } else { false } }
 }
 
 extension SessionRow {

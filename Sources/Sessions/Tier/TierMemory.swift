@@ -30,7 +30,11 @@ package struct TierMemory: Sendable {
 
     package init(configuration: TierConfiguration, writer: UInt64) {
         self.configuration = configuration
-        self.queue = SyncQueue(interval: configuration.syncInterval.wholeMilliseconds, limit: configuration.queueSize)
+        self.queue = SyncQueue(
+            interval: configuration.syncInterval.wholeMilliseconds,
+            limit: configuration.queueSize,
+            writer: writer
+        )
         self.limit = UnknownIDLimit(perSecond: configuration.unknownIDs)
         self.identities = WriteIdentities(writer: writer)
     }
@@ -53,6 +57,19 @@ package struct TierMemory: Sendable {
         let expires = self.configuration.expiry(of: record, seen: now)
         let due = min(expires, now &+ self.configuration.reapAfter.wholeMilliseconds)
         return SessionRow(key: key, record: record, expires: expires, due: due, synced: now)
+    }
+
+    /// As it was found in memcached, where nobody has asked for it since: its expiry does not slide.
+    private func row(
+        _ record: SessionRecord,
+        _ key: SessionKey,
+        expires: SessionRecord.Timestamp,
+        at now: SessionRecord.Timestamp
+    ) -> SessionRow {
+        var row = self.row(record, key, at: now)
+        row.expires = min(expires, record.absoluteDeadline)
+        row.due = min(row.due, row.expires)
+        return row
     }
 
     package mutating func tombstone(_ key: SessionKey, at now: SessionRecord.Timestamp) -> SessionRow {
@@ -162,9 +179,7 @@ package struct TierMemory: Sendable {
         at now: SessionRecord.Timestamp
     ) {
         guard !record.isTombstone, min(expires, record.absoluteDeadline) > now else { return }
-        var row = self.row(record, key, at: now)
-        row.expires = min(expires, record.absoluteDeadline)
-        row.due = min(row.due, row.expires)
+        let row = self.row(record, key, expires: expires, at: now)
         if !self.queue.saved(row, isDue: true, at: now) { self.counts.overflows += 1 }
     }
 
@@ -179,7 +194,7 @@ package struct TierMemory: Sendable {
             )
             self.touches.forget(row.key)
             if row.due == SessionRow.unplaced { self.adopt(row.key) }
-        case .touch, .mark, .postpone, .delete:
+        case .touch, .mark, .confirm, .postpone, .delete:
             break
         }
     }
@@ -208,6 +223,20 @@ package struct TierMemory: Sendable {
 
     package mutating func batchFailed(_ changes: [RowChange]) {
         self.queue.batchFailed(changes)
+    }
+
+    // MARK: What another gateway may have saved
+
+    /// Memcached was asked what it has of a session that another gateway may have saved last, as `SyncQueue.toAsk` says.
+    /// - Returns: whether it could be asked.
+    @discardableResult
+    package mutating func answered(_ key: SessionKey, _ written: WriteIdentity, _ finding: ReapFinding) -> Bool {
+        switch finding {
+        case .live(let record, _): self.queue.answered(key, written, found: record.identity)
+        case .none: self.queue.answered(key, written, found: nil)
+        case .unavailable, .alone: return false
+        }
+        return true
     }
 
     // MARK: What memcached has to be told

@@ -14,8 +14,8 @@ extension TierOperation {
         case (.askingAgain(let row), .loaded(.live(let session))):
             return self.compared(session, row, isAgain: true, &memory, moment)
         case (.makingSure(let row), .loaded(.none)):
-            guard let newest = self.newest(row, memory) else { return self.endLoad(.none) }
-            return self.goBack(to: newest, over: row.record.identity, &memory, moment)
+            guard let newest = self.newest(row, memory, isLost: true) else { return self.searchAgain() }
+            return self.goBack(to: newest, over: row?.record.identity, &memory, moment)
         case (.askingAgain, .loaded(let outcome)), (.makingSure, .loaded(let outcome)):
             return self.memcachedAnswered(outcome, client, &memory, moment)
         case (.comparing(let session), .row(let row)):
@@ -41,9 +41,7 @@ extension TierOperation {
         case (.searching(let isAlone), .row(let row)):
             return self.found(row, isAlone: isAlone, &memory, moment)
         case (.searching(let isAlone), .failed):
-            if let waiting = memory.queue.waiting(self.key) {
-                return self.serve(waiting, isAlone: isAlone, &memory, moment)
-            }
+            if memory.queue.waiting(self.key) != nil { return self.found(nil, isAlone: isAlone, &memory, moment) }
             // Requests go on from memcached, and that says there is none: unless it has just forgotten all it had.
             return self.endLoad(isAlone || memory.hasForgotten(at: moment.now) ? .unavailable : .none)
         case (.goingBack(let row, let session), let answer):
@@ -92,7 +90,8 @@ extension TierOperation {
         _ moment: Moment
     ) -> Step {
         let hasForgotten = memory.hasForgotten(at: moment.now)
-        guard let row = hasForgotten ? self.newest(found, memory) : found else {
+        let isOld = memory.queue.waiting(self.key).map { $0.record.identity.version > session.version } ?? false
+        guard let row = hasForgotten ? self.newest(found, memory, isLost: isOld && !session.isDegraded) : found else {
             memory.compared(self.key)
             return self.live(session, &memory, moment)
         }
@@ -101,7 +100,9 @@ extension TierOperation {
             memory.adopt(self.key)
             return self.bury(row)
         }
-        if hasForgotten, !session.isDegraded, row.newest > session.version, row.isLive(at: moment.now) {
+        // Where memcached has what the row has, it has all that there may be.
+        let isLess = row.isOld ? row.newest > session.version : row.record.identity.version > session.version
+        if hasForgotten, !session.isDegraded, isLess, row.isLive(at: moment.now) {
             guard isAgain else {
                 // Somebody may have saved it since it was read: what is lost memcached has not now either.
                 self.state = .askingAgain(found)
@@ -166,7 +167,7 @@ extension TierOperation {
         memory.slid(row.record, self.key, at: moment.now)
         var session = StoredSession(row: row.record, isDegraded: true)
         session.hasGoneBack = hasGoneBack
-        session.isOfOldRow = row.hasGoneBack && !hasGoneBack
+        session.isOfOldRow = row.isOld && !hasGoneBack
         return self.endLoad(.live(session))
     }
 
@@ -191,7 +192,8 @@ extension TierOperation {
     }
 
     /// The newest state that this process or the database has.
-    private func newest(_ row: SessionRow?, _ memory: TierMemory) -> SessionRow? {
+    /// - Parameter isLost: memcached has nothing, and so nothing either of what another gateway may have saved on top of it.
+    private func newest(_ row: SessionRow?, _ memory: TierMemory, isLost: Bool = false) -> SessionRow? {
         let waiting = memory.queue.waiting(self.key)
         guard var newest = row ?? waiting else { return nil }
         if let waiting, let row, !row.record.isTombstone,
@@ -200,6 +202,9 @@ extension TierOperation {
             // What waits here was made from the row: nothing is lost, unless somebody else has acknowledged more.
             newest = waiting
             newest.newest = max(row.newest, waiting.newest)
+        }
+        if isLost, !newest.record.isTombstone, memory.queue.hasRival(self.key, newest.record.identity.version) {
+            newest.newest = max(newest.newest, newest.maybeNewer)
         }
         // It may have slid since the database was told.
         newest.expires = max(newest.expires, memory.touches.expiry(of: self.key) ?? 0)
@@ -212,7 +217,7 @@ extension TierOperation {
         _ memory: inout TierMemory,
         _ moment: Moment
     ) -> Step {
-        guard let newest = self.newest(row, memory) else {
+        guard let newest = self.newest(row, memory, isLost: !isAlone) else {
             // Where nobody can be asked, it may be in memcached.
             return self.endLoad(isAlone ? .unavailable : .none)
         }
@@ -220,7 +225,6 @@ extension TierOperation {
         guard newest.hasGoneBack, !isAlone, newest.isLive(at: moment.now) else {
             return self.serve(newest, isAlone: isAlone, &memory, moment)
         }
-        guard let row else { return self.endLoad(.unavailable) }
         // It may have been acknowledged after memcached was asked.
         self.state = .makingSure(row)
         return .loadReplicas
@@ -229,10 +233,12 @@ extension TierOperation {
     /// Acknowledged states are lost. Whoever still has one of them must not put it over what is made from here on: the row
     /// gets a version above them all, and that is what goes on. Of several gateways one does that, and says that the session
     /// went back.
-    /// - Parameter session: what memcached has, if it has anything.
+    /// - Parameters:
+    ///   - base: the row; nil where there is none yet.
+    ///   - session: what memcached has, if it has anything.
     private mutating func goBack(
         to newest: SessionRow,
-        over base: WriteIdentity,
+        over base: WriteIdentity?,
         besides session: StoredSession? = nil,
         _ memory: inout TierMemory,
         _ moment: Moment
@@ -244,9 +250,10 @@ extension TierOperation {
             at: moment.now
         )
         next.newest = next.record.identity.version
-        next.saves = 0
+        // The row counts its own.
+        if memory.queue.waiting(self.key)?.record.identity != newest.record.identity { next.saves = 0 }
         self.state = .goingBack(newest, over: session)
-        return self.write(.compareAndSave(next, base: base))
+        return self.write(base.map { .compareAndSave(next, base: $0) } ?? .insert(next))
     }
 
     private mutating func wentBack(
@@ -258,23 +265,14 @@ extension TierOperation {
     ) -> Step {
         switch answer {
         case .changed(.applied):
-            guard let change, case .compareAndSave(let next, _) = change else {
-                return self.endLoad(.unavailable)
-            }
+            guard let change, let next = change.row else { return self.endLoad(.unavailable) }
             memory.written(change)
             memory.counts.reverted += 1
             if let session { return self.place(next, over: session, hasGoneBack: true) }
             return self.serve(next, hasGoneBack: true, isAlone: false, &memory, moment)
         case .changed(.refused):
             // Somebody else did it, or destroyed the session.
-            self.searches += 1
-            guard self.searches < Self.maximumSearches else { return self.endLoad(.unavailable) }
-            guard session == nil else {
-                self.state = .askingMemcached
-                return .loadReplicas
-            }
-            self.state = .searching(isAlone: false)
-            return .loadRow
+            return self.searchAgain(besides: session)
         default:
             memory.counts.reverted += 1
             // It may be said once more.
@@ -282,6 +280,13 @@ extension TierOperation {
             session.hasGoneBack = true
             return self.live(session, &memory, moment)
         }
+    }
+
+    private mutating func searchAgain(besides session: StoredSession? = nil) -> Step {
+        self.searches += 1
+        guard self.searches < Self.maximumSearches else { return self.endLoad(.unavailable) }
+        self.state = session == nil ? .searching(isAlone: false) : .askingMemcached
+        return session == nil ? .loadRow : .loadReplicas
     }
 
     private mutating func serve(
@@ -337,7 +342,7 @@ extension TierOperation {
             guard hasGoneBack else { return self.endLoad(.unavailable) }
             // It is still to be said.
             self.state = .markingLoss
-            return self.write(.mark(self.key, newest: row.record.identity.version &+ 1))
+            return self.write(.mark(self.key, newest: row.maybeNewer))
         }
     }
 }

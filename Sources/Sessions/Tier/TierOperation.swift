@@ -67,8 +67,8 @@ package struct TierOperation: Sendable {
         case comparing(StoredSession)
         /// The database, by its row, knows of a newer state than memcached had, which may have come since.
         case askingAgain(SessionRow?)
-        /// The row says that more was acknowledged than it has, and memcached had nothing: has it still?
-        case makingSure(SessionRow)
+        /// More was acknowledged, or may have been, than the row or what waits here has, and memcached had nothing: has it still?
+        case makingSure(SessionRow?)
         /// The row's state goes to memcached, which has one that it was made from.
         case placing(SessionRow, hasGoneBack: Bool)
         /// - Parameter isAlone: memcached cannot be asked.

@@ -7,9 +7,10 @@ package struct WriteIdentities: Sendable {
         self.writer = writer
     }
 
-    /// Its version is greater than the base's and any that was issued here.
+    /// Its version is greater than the base's and any that was issued here, by two at least: the one in between is
+    /// `SessionRow.maybeNewer`.
     package mutating func next(after version: UInt64?, at microseconds: UInt64) -> WriteIdentity {
-        self.last = max(microseconds, (version ?? 0) &+ 1, self.last &+ 1)
+        self.last = max(microseconds, (version ?? 0) &+ 2, self.last &+ 2)
         return WriteIdentity(version: self.last, writer: self.writer)
     }
 }

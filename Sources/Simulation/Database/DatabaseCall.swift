@@ -60,6 +60,8 @@ final class TierRun {
     let began: EventQueue.Time
     var isOver = false
     var mustHaveExpired = false
+    /// When it began.
+    var mayHaveExpired = false
     /// What it was told is not all that the database knows.
     var hasDatabaseFailed = false
     /// The database says that it is destroyed.

@@ -67,6 +67,11 @@ package struct SimulatedDatabase: Sendable {
             }
         case .mark(let key, let newest):
             return self.change(key, if: { !$0.record.isTombstone && $0.newest < newest }) { $0.newest = newest }
+        case .confirm(let key, let identity):
+            let isMeant: (SessionRow) -> Bool = {
+                !$0.record.isTombstone && $0.record.identity == identity && $0.newest == $0.maybeNewer
+            }
+            return self.change(key, if: isMeant) { $0.newest = identity.version }
         case .postpone(let key, let identity, let due):
             return self.change(key, if: { $0.record.identity == identity }) { $0.due = due }
         case .delete(let key, let identity, let dueBefore):

@@ -73,7 +73,7 @@ extension SimulatedWorld {
         case .delete: self.judgeReaping(session)
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _): self.slid(session, until: row.expires)
         case .touch(_, let expires, _, _, _): self.slid(session, until: expires)
-        case .tombstone, .mark, .postpone: break
+        case .tombstone, .mark, .confirm, .postpone: break
         }
         return result
     }
@@ -150,6 +150,7 @@ extension SimulatedWorld {
         self.gateways[gateway].beats = 0
         self.gateways[gateway].nextTouch = self.now + self.touchInterval
         self.gateways[gateway].placing = []
+        self.gateways[gateway].asking = []
         self.gateways[gateway].sawLoss = .min
         let life = self.gateways[gateway].life
         self.schedule(.beat(gateway: gateway, gatewayLife: life), in: self.chance.below(self.beat) + 1)
@@ -160,9 +161,11 @@ extension SimulatedWorld {
     func beat(_ gateway: Int, _ life: Int) {
         guard self.gateways[gateway].life == life, self.gateways[gateway].isUp else { return }
         self.gateways[gateway].beats += 1
-        self.write(gateway)
+        self.writeDue(gateway)
         let memory = self.gateways[gateway].memory
-        let isResting = self.restingUntil > self.now && memory.queue.count == 0 && memory.unplaced.isEmpty
+        let isResting =
+            self.restingUntil > self.now && memory.queue.count == 0 && memory.queue.questionCount == 0
+            && memory.unplaced.isEmpty
         self.schedule(.beat(gateway: gateway, gatewayLife: life), in: isResting ? Self.restingBeat : self.beat)
         if self.now >= self.gateways[gateway].nextTouch {
             self.gateways[gateway].nextTouch = self.now + self.touchInterval
@@ -178,6 +181,7 @@ extension SimulatedWorld {
         if hasForgotten, self.mistake != .oldCopies {
             self.gateways[gateway].memory.memcachedHasForgotten(at: self.timestamp(gateway))
         }
+        if isReady { self.askForRivals(gateway) }
         if !isReady {
             self.gateways[gateway].memory.memcachedWasAway()
         } else if memory.isBehind || !memory.unplaced.isEmpty || self.gateways[gateway].beats.isMultiple(of: 10) {
@@ -189,15 +193,6 @@ extension SimulatedWorld {
         guard self.profile.hasLongTimes else { return 20 * self.beat }
         let tier = self.weather.tier
         return Int(max(tier.syncInterval, tier.idleLifetime / 8).wholeMilliseconds) * 1_000
-    }
-
-    private func write(_ gateway: Int) {
-        guard !self.gateways[gateway].isSyncing else { return }
-        let now = self.timestamp(gateway)
-        let batch = self.gateways[gateway].memory.nextBatch(limit: 256, at: now, isLast: false)
-        guard !batch.isEmpty else { return }
-        self.gateways[gateway].isSyncing = true
-        self.call(.apply(batch), for: .sync(batch), gateway)
     }
 
     // MARK: Outages
@@ -232,6 +227,7 @@ extension RowChange {
         case .tombstone(let row): "tombstone, due \(row.due == SessionRow.unplaced ? "in memcached" : "never")"
         case .touch(_, _, _, let newest, _): "touch v\(newest % 1_000_000_000)"
         case .mark(_, let newest): "mark v\(newest % 1_000_000_000)"
+        case .confirm: "confirm"
         case .postpone: "postpone"
         case .delete: "delete"
         }

@@ -20,8 +20,6 @@ extension SimulatedWorld {
             isBuried: row?.record.isTombstone ?? false,
             mustSay: isFirst && self.isMarked(session)
         )
-        // Whoever goes on from here may have a rival, with states that it had not yet told the database.
-        self.sessions[session].isForked = true
         self.sessions[session].lost = self.now
         self.sessions[session].recovered = nil
     }
@@ -30,7 +28,9 @@ extension SimulatedWorld {
     private func keepWhatIsOld(_ session: Int) {
         let latest = self.now - Int(self.weather.tier.syncInterval.wholeMilliseconds) * 1_000 - self.lagSlack
         for (number, time) in self.sessions[session].acknowledged.reversed() where time <= latest {
-            if time > self.lastTrouble, !self.isDatabaseDown { self.checker.keeps(number) }
+            if time > max(self.lastTrouble, self.gatewayCrashes.last ?? 0), !self.isDatabaseDown {
+                self.checker.keeps(number)
+            }
             return
         }
     }
@@ -44,7 +44,10 @@ extension SimulatedWorld {
                 $0.number == newest
             })
         else { return false }
-        return ended.time > self.lastTrouble && ended.time <= self.now - self.lagSlack
+        // Or the gateway had died before it could do that.
+        let told = ended.time + self.lagSlack
+        return ended.time > self.lastTrouble && told <= self.now
+            && !self.gatewayCrashes.contains { $0 >= ended.time && $0 <= told }
     }
 
     /// A visitor was told that an acknowledged state is lost. It may be one of which nobody was told how it ended.
@@ -106,7 +109,9 @@ extension SimulatedWorld {
             self.now + 5_000_000 + Self.restingBeat + Int(self.weather.tier.syncInterval.wholeMilliseconds) * 1_000
         while self.now < limit, !self.isDatabaseUpToDate, self.step(until: limit) {}
         for (number, gateway) in self.gateways.enumerated()
-        where gateway.memory.queue.count > 0 || !gateway.memory.unplaced.isEmpty || gateway.isSyncing {
+        where gateway.memory.queue.count > 0 || gateway.memory.queue.questionCount > 0
+            || !gateway.memory.unplaced.isEmpty || gateway.isSyncing
+        {
             self.checker.failedInPeace(
                 "g\(number) has something to tell that nobody hears: \(gateway.memory.queue.count) rows, "
                     + "\(gateway.memory.unplaced.count) to memcached"
@@ -130,7 +135,10 @@ extension SimulatedWorld {
     }
 
     private var isDatabaseUpToDate: Bool {
-        self.gateways.allSatisfy { $0.memory.queue.count == 0 && $0.memory.unplaced.isEmpty && !$0.isSyncing }
+        self.gateways.allSatisfy {
+            $0.memory.queue.count == 0 && $0.memory.queue.questionCount == 0 && $0.memory.unplaced.isEmpty
+                && !$0.isSyncing
+        }
             && self.sessions.indices.allSatisfy { self.isRowUpToDate($0) }
     }
 

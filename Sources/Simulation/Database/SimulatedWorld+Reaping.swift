@@ -45,16 +45,7 @@ extension SimulatedWorld {
     }
 
     func looked(_ run: ReapRun, _ index: Int, _ outcome: ReplicaOutcome) {
-        switch outcome {
-        case .chosen(let loaded):
-            let seconds = loaded.secondsToLive ?? Int(loaded.record.idleSeconds)
-            let left = SessionRecord.Timestamp(max(0, seconds)) * 1_000
-            self.found(run, index, .live(loaded.record, expires: self.timestamp(run.gateway) + left))
-        case .none:
-            self.found(run, index, .none)
-        case .unavailable, .destroyed, .discarded, .unknown, .degraded, .beyondRepair:
-            self.found(run, index, .unavailable)
-        }
+        self.found(run, index, self.finding(outcome, run.gateway))
     }
 
     private func found(_ run: ReapRun, _ index: Int, _ finding: ReapFinding) {

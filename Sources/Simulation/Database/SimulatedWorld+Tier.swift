@@ -20,6 +20,7 @@ extension SimulatedWorld {
             began: self.now
         )
         run.mustHaveExpired = self.mustHaveExpired(session)
+        run.mayHaveExpired = self.mayHaveExpired(session)
         self.sessions[session].tierRuns.append(run)
         let moment = self.moment(run)
         self.execute(run.machine.start(&self.gateways[gateway].memory, moment), run)
@@ -79,7 +80,12 @@ extension SimulatedWorld {
 
     /// A session that goes back goes on under a new identity, with the payload that it had.
     private func alias(_ change: RowChange, _ session: Int) {
-        guard case .compareAndSave(let row, _) = change, let number = row.record.writeNumber,
+        let row: SessionRow
+        switch change {
+        case .compareAndSave(let changed, _), .insert(let changed): row = changed
+        default: return
+        }
+        guard let number = row.record.writeNumber,
             number.index < self.identities.count, self.identities[number.index] != row.record.identity
         else { return }
         self.aliases[row.record.identity] = number.index
@@ -158,7 +164,11 @@ extension SimulatedWorld {
         self.note(session, "g\(run.gateway) hybrid load @\(run.began) ends: \(outcome.name)")
         switch outcome {
         case .live(let stored):
-            if stored.hasGoneBack { self.saidToHaveGoneBack(session) }
+            if stored.hasGoneBack {
+                // What expires in memcached before the row has it is lost there.
+                if run.mayHaveExpired { self.lostAllMemory(session) }
+                self.saidToHaveGoneBack(session)
+            }
             request.stored = stored
             request.loaded = stored.loaded
             request.base = self.verified(stored.record, session)
@@ -169,6 +179,8 @@ extension SimulatedWorld {
             }
             guard !stored.isDegraded else {
                 self.figures.degraded += 1
+                // The row goes another way than memcached, which could not be told.
+                if stored.hasGoneBack { self.sessions[session].isForked = true }
                 request.ending = .failed
                 return self.goOn(request)
             }
@@ -188,7 +200,9 @@ extension SimulatedWorld {
                 if run.isBuriedInRow { self.sessions[session].isBuriedInDatabaseAlone = true }
                 return self.foundNothing(request)
             }
-            self.checker.readEndedWithNothing(beginning, mayHaveExpired: self.mayHaveExpired(session))
+            // Another load that began after this one may have put it back from the row in time.
+            let mayHaveExpired = run.mayHaveExpired || self.mayHaveExpired(session)
+            self.checker.readEndedWithNothing(beginning, mayHaveExpired: mayHaveExpired)
             self.foundNothing(request)
         case .unavailable, .limited:
             self.figures.unavailable += 1

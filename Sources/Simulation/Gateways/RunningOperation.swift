@@ -15,6 +15,8 @@ final class RunningOperation {
         case tier(TierRun)
         case place(PlaceRun)
         case reap(ReapRun, index: Int)
+        /// What another gateway may have saved.
+        case question(WriteIdentity)
     }
 
     var machine: ReplicaOperation

@@ -155,6 +155,8 @@ extension SimulatedWorld {
             self.answered(run, operation, outcome)
         case .reap(let run, let index):
             self.looked(run, index, outcome)
+        case .question(let written):
+            self.answered(operation, written, outcome)
         }
     }
 

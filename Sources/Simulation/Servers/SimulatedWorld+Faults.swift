@@ -1,3 +1,4 @@
+import HistoryChecker
 import NIOCore
 import Sessions
 
@@ -241,7 +242,8 @@ extension SimulatedWorld {
         self.gateways[gateway].pausedUntil = 0
         self.gateways[gateway].writer = self.chance.next()
         self.gateways[gateway].lastVersion = 0
-        self.databaseTrouble()
+        self.gatewayCrashes.append(self.now)
+        for session in self.sessions { self.checker.mayStaySilent(session.number) }
         self.forgetPool(gateway)
         for server in self.servers.indices {
             let attempt = self.gateways[gateway].links[server].attempt

@@ -6,8 +6,6 @@ import Synchronization
 /// What happens behind the responses.
 extension DatabaseTier {
     private static let batchSize = 256
-    /// Sessions without a row that are looked up in memcached at a time.
-    private static let lookups = 16
     /// How often it is looked whether something is due.
     private static let beat: Duration = .milliseconds(250)
     private static let longestPause: Duration = .milliseconds(500)
@@ -17,6 +15,7 @@ extension DatabaseTier {
     /// Sessions that memcached is told about at a time, and how many of them may fail before that is put off.
     private static let placesAtOnce = 1_024
     private static let maximumFailures = 16
+    private static let questionsAtOnce = 64
 
     /// Writes what is due, until it is cancelled; then everything that waits, once, unless another tier has taken it over.
     /// What takes long goes on beside the saves: one that is due waits for no more than the batch that is under way.
@@ -28,6 +27,7 @@ extension DatabaseTier {
             group.addTask { await Self.repeatedly { await self.writeDue(isLast: false) } }
             group.addTask { await self.slideExpiries(replicas.pool) }
             group.addTask { await self.tellMemcached(store) }
+            group.addTask { await self.askForRivals(replicas) }
             group.addTask { await self.watch(replicas) }
         }
         if self.isLast { await self.flush() }
@@ -67,6 +67,24 @@ extension DatabaseTier {
                 guard await self.catchUp() else { return false }
             }
             isPutOff = await !self.placeSome(store)
+            return true
+        }
+    }
+
+    /// What was written from here may not be the newest where another gateway has saved too: memcached knows.
+    private func askForRivals(_ replicas: SessionStore) async {
+        await Self.repeatedly {
+            while replicas.isReady, !Task.isCancelled {
+                let asked = self.withMemory {
+                    $0.queue.toAsk(limit: Self.questionsAtOnce, from: Int.random(in: 0..<Int.max))
+                }
+                if asked.isEmpty { return true }
+                let findings = await replicas.pool.findings(asked.map(\.key), at: StoreClock.now)
+                let answered = self.withMemory { memory in
+                    zip(asked, findings).count { memory.answered($0.key, $0.written, $1) }
+                }
+                if answered * 2 < asked.count { return false }
+            }
             return true
         }
     }
@@ -175,15 +193,10 @@ extension DatabaseTier {
 
     /// Sessions that memcached has and the database does not: with what memcached has of them they are due.
     private func look(for rowless: [SessionKey], in source: any ReaperSource) async {
-        for start in stride(from: 0, to: rowless.count, by: Self.lookups) {
-            await withDiscardingTaskGroup { group in
-                for key in rowless[start..<min(start + Self.lookups, rowless.count)] {
-                    group.addTask {
-                        guard case .live(let record, let expires) = await source.finding(key, at: StoreClock.now)
-                        else { return }
-                        self.withMemory { $0.foundWithoutRow(record, key, expires: expires, at: StoreClock.now) }
-                    }
-                }
+        let findings = await source.findings(rowless, at: StoreClock.now)
+        self.withMemory { memory in
+            for case (let key, .live(let record, let expires)) in zip(rowless, findings) {
+                memory.foundWithoutRow(record, key, expires: expires, at: StoreClock.now)
             }
         }
     }

@@ -2,7 +2,7 @@ package import Database
 package import Logging
 package import Sessions
 
-/// Where the reaper looks up whether a session is alive.
+/// Where the reaper, and whoever writes a row, looks up what memcached has of a session.
 package protocol ReaperSource: Sendable {
     /// Without sliding its expiry.
     func finding(_ key: SessionKey) async -> ReaperFinding
@@ -17,6 +17,24 @@ extension ReaperSource {
             return .live(record, expires: min(now &+ left, record.absoluteDeadline))
         case .none: return .none
         case .unavailable: return .unavailable
+        }
+    }
+
+    /// In the order of the keys; at most 16 are under way at a time.
+    func findings(_ keys: [SessionKey], at now: SessionRecord.Timestamp) async -> [ReapFinding] {
+        await withTaskGroup(of: (Int, ReapFinding).self) { group in
+            var findings = [ReapFinding](repeating: .unavailable, count: keys.count)
+            var rest = keys.indices.makeIterator()
+            func ask() {
+                guard let index = rest.next() else { return }
+                group.addTask { (index, await self.finding(keys[index], at: now)) }
+            }
+            for _ in 0..<16 { ask() }
+            for await (index, finding) in group {
+                findings[index] = finding
+                ask()
+            }
+            return findings
         }
     }
 }
@@ -50,7 +68,6 @@ package final class Reaper: Sendable {
     private let clock: @Sendable () -> SessionRecord.Timestamp
 
     private static let batchSize = 200
-    private static let lookups = 16
 
     /// - Parameter source: memcached; nil where the database is all there is.
     package init(
@@ -177,32 +194,18 @@ package final class Reaper: Sendable {
         }
     }
 
-    /// In the order of the rows; at most `lookups` at a time.
+    /// In the order of the rows.
     private func findings(_ rows: [DueRow]) async -> [ReapFinding] {
         guard let source = self.source else {
             let patience = self.configuration.touchInterval.wholeMilliseconds * 2
             return rows.map { _ in .alone(patience: patience) }
         }
-        let now = self.clock()
-        return await withTaskGroup(of: (Int, ReapFinding).self) { group in
-            var findings = [ReapFinding](repeating: .unavailable, count: rows.count)
-            var next = 0
-            func ask() {
-                guard next < rows.count else { return }
-                let (index, key) = (next, rows[next].key)
-                next += 1
-                // A tombstone's fate is not memcached's affair.
-                guard !rows[index].isTombstone else { return ask() }
-                group.addTask {
-                    (index, await source.finding(key, at: now))
-                }
-            }
-            for _ in 0..<Self.lookups { ask() }
-            for await (index, finding) in group {
-                findings[index] = finding
-                ask()
-            }
-            return findings
+        // A tombstone's fate is not memcached's affair.
+        let asked = rows.indices.filter { !rows[$0].isTombstone }
+        var findings = [ReapFinding](repeating: .unavailable, count: rows.count)
+        for (index, finding) in zip(asked, await source.findings(asked.map { rows[$0].key }, at: self.clock())) {
+            findings[index] = finding
         }
+        return findings
     }
 }

@@ -82,11 +82,11 @@ extension TierOperationTests {
         let (old, row) = (self.session(10), self.row(15, after: [10], newest: 2_000_000_000))
         let again: [TierOperation.Answer] = [.loaded(.live(old)), .row(row), .loaded(.live(old))]
         var next = self.session(15, after: [10])
-        next.loaded.record.identity = WriteIdentity(version: 2_000_000_001, writer: 9)
+        next.loaded.record.identity = WriteIdentity(version: 2_000_000_002, writer: 1)
         let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(next))])
         #expect(
             steps == [
-                "load", "row", "load", "15 becomes 2000000001", "save 2000000001", "live 15 reverted",
+                "load", "row", "load", "15 becomes 2000000002", "save 2000000002", "live 15 reverted",
             ]
         )
         #expect(self.memory.counts.reverted == 1)
@@ -99,7 +99,7 @@ extension TierOperationTests {
         let (left, row) = (self.session(15), self.row(10, newest: 2_000_000_000))
         let again: [TierOperation.Answer] = [.loaded(.live(left)), .row(row), .loaded(.live(left))]
         let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(left))])
-        #expect(steps.suffix(3) == ["10 becomes 2000000001", "save 2000000001", "live 15 reverted"])
+        #expect(steps.suffix(3) == ["10 becomes 2000000002", "save 2000000002", "live 15 reverted"])
     }
 
     @Test mutating func whatWasSavedSinceItWasReadIsNotLost() {
@@ -117,6 +117,96 @@ extension TierOperationTests {
         let (old, row) = (self.session(10), self.row(15, after: [10], newest: 20))
         let steps = self.play(.load(client: nil), [.loaded(.live(old)), .row(row), .loaded(.live(old))])
         #expect(steps.last == "save 20")
+    }
+
+    /// Nobody knows what it acknowledged on top of what waits here: it may be dead.
+    @Test mutating func whatAnotherGatewayMayHaveSavedIsLostWithMemcached() {
+        self.memory.saved(self.record(20, after: [10], of: 2), self.key, isDue: false, at: 1_000_000)
+        var row = self.row(10, newest: 15)
+        row.record.identity.writer = 2
+        let answers: [TierOperation.Answer] = [.loaded(.none), .row(row), .loaded(.none), .changed(.applied)]
+        let steps = self.play(.load(client: nil), answers)
+        #expect(steps.prefix(3) == ["load", "row", "load"] && steps[3].hasPrefix("10 becomes"))
+        #expect(steps.last == "restore 20" && self.memory.counts.reverted == 1)
+        #expect(self.memory.queue.count == 0)
+        // Where memcached has it, or cannot be asked, nothing is said.
+        self.memory.saved(self.record(20, after: [10], of: 2), self.key, isDue: false, at: 1_000_000)
+        let found = TierOperation.Answer.loaded(.live(self.session(20)))
+        #expect(self.play(.load(client: nil), [.loaded(.none), .row(row), found]).last == "live 20")
+        #expect(self.play(.load(client: nil), [.loaded(.unavailable), .row(row)]).last == "live 20 degraded")
+        #expect(self.memory.counts.reverted == 1)
+    }
+
+    @Test mutating func whatAnotherGatewayMayHaveSavedIsLostAlsoWhereThereIsNoRowYet() {
+        self.memory.saved(self.record(20, after: [10], of: 2), self.key, isDue: false, at: 1_000_000)
+        let answers: [TierOperation.Answer] = [.loaded(.none), .row(nil), .loaded(.none)]
+        var steps = self.play(.load(client: nil), answers + [.changed(.applied)])
+        #expect(steps[3].hasPrefix("insert") && steps.last == "restore 20")
+        // Somebody else was first.
+        self.memory.saved(self.record(20, after: [10], of: 2), self.key, isDue: false, at: 1_000_000)
+        let next = self.row(30, after: [20])
+        let refused = TierOperation.Answer.changed(.refused(current: next.record.identity))
+        steps = self.play(.load(client: nil), answers + [refused, .row(next)])
+        #expect(steps.suffix(2) == ["row", "restore 30"] && self.memory.counts.reverted == 1)
+    }
+
+    /// Two requests at once, of which the other one has put it back, or its turn to be written has come.
+    @Test mutating func whatWaitedAndIsInTheRowByNowIsLookedForThere() {
+        self.memory.saved(self.record(20, after: [10], of: 2), self.key, isDue: false, at: 1_000_000)
+        var operation = TierOperation(.load(client: nil), key: self.key)
+        var steps = [operation.start(&self.memory, self.moment)]
+        for answer in [.loaded(.none), .row(nil)] as [TierOperation.Answer] {
+            steps.append(operation.answered(answer, &self.memory, self.moment))
+        }
+        #expect(steps.map(Self.name) == ["load", "row", "load"])
+        self.memory.written(.upsert(self.row(20)))
+        #expect(Self.name(operation.answered(.loaded(.none), &self.memory, self.moment)) == "row")
+        let row = TierOperation.Answer.row(self.row(30, after: [20]))
+        #expect(Self.name(operation.answered(row, &self.memory, self.moment)) == "restore 30")
+    }
+
+    @Test mutating func anOldCopyIsNoSignThatNothingNewerIsLost() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        self.memory.saved(self.record(20, after: [15], of: 2), self.key, isDue: false, at: 1_000_000)
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        var row = self.row(15, newest: 18)
+        row.record.identity.writer = 2
+        var old = self.session(15)
+        old.loaded.record.identity.writer = 2
+        let again: [TierOperation.Answer] = [.loaded(.live(old)), .row(row), .loaded(.live(old))]
+        let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(self.session(20)))])
+        #expect(steps.last == "live 20 reverted")
+        // But what memcached has of this gateway's is all that there may be.
+        self.memory.saved(self.record(40, after: [30], of: 2), self.key, isDue: false, at: 1_000_000)
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let found = self.play(.load(client: nil), [.loaded(.live(self.session(40))), .row(row)])
+        #expect(found == ["load", "row", "live 40"])
+    }
+
+    @Test mutating func aRowThatMayBeOldIsWhereMemcachedHasNothing() {
+        var row = self.row(20)
+        row.newest = row.maybeNewer
+        let nothing: [TierOperation.Answer] = [.loaded(.none), .row(row), .loaded(.none), .changed(.applied)]
+        #expect(self.play(.load(client: nil), nothing).last == "restore 20" && self.memory.counts.reverted == 1)
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let found = self.play(.load(client: nil), [.loaded(.live(self.session(20))), .row(row)])
+        #expect(found == ["load", "row", "live 20"])
+        // Nor does a save by the database alone leave anything behind for certain.
+        var operation = TierOperation(.load(client: nil), key: self.key)
+        _ = operation.start(&self.memory, self.moment)
+        _ = operation.answered(.loaded(.unavailable), &self.memory, self.moment)
+        guard case .finishLoad(.live(let session)) = operation.answered(.row(row), &self.memory, self.moment) else {
+            Issue.record("it is not served")
+            return
+        }
+        #expect(!session.isOfOldRow)
+    }
+
+    @Test mutating func whatWaitsMayBeOldAlsoWhereTheDatabaseIsAway() {
+        self.memory.saved(self.record(20, after: [10], of: 2), self.key, isDue: false, at: 1_000_000)
+        let failed = TierOperation.Answer.failed(mayHaveHappened: false)
+        let answers: [TierOperation.Answer] = [.loaded(.none), failed, .loaded(.none), failed]
+        #expect(self.play(.load(client: nil), answers + [.loaded(.live(self.session(20)))]).last == "live 20 reverted")
     }
 
     @Test mutating func readsWithoutMemcachedSlideTheExpiryToo() {

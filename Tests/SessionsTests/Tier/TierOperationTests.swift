@@ -18,13 +18,13 @@ struct TierOperationTests {
             absoluteLifetime: .seconds(86_400)
         )
         configuration.unknownIDs = 5
-        self.memory = TierMemory(configuration: configuration, writer: 9)
+        self.memory = TierMemory(configuration: configuration, writer: 1)
     }
 
-    func record(_ version: UInt64, after ancestors: [UInt64] = []) -> SessionRecord {
+    func record(_ version: UInt64, after ancestors: [UInt64] = [], of writer: UInt64 = 1) -> SessionRecord {
         SessionRecord(
             identity: WriteIdentity(version: version, writer: 1),
-            ancestors: ancestors.map { WriteIdentity(version: $0, writer: 1) },
+            ancestors: ancestors.map { WriteIdentity(version: $0, writer: writer) },
             created: 1,
             written: 1,
             databaseSynced: 999_999,
@@ -114,12 +114,12 @@ struct TierOperationTests {
     @Test mutating func whatWentBackGoesOnAboveAllThatIsLost() {
         let row = self.row(10, newest: 2_000_000_000)
         var next = self.session(10)
-        next.loaded.record.identity = WriteIdentity(version: 2_000_000_001, writer: 9)
+        next.loaded.record.identity = WriteIdentity(version: 2_000_000_002, writer: 1)
         let answers: [TierOperation.Answer] = [
             .loaded(.none), .row(row), .loaded(.none), .changed(.applied), .loaded(.live(next)),
         ]
         let steps = self.play(.load(client: nil), answers)
-        #expect(steps == ["load", "row", "load", "10 becomes 2000000001", "restore 10", "live 10 reverted"])
+        #expect(steps == ["load", "row", "load", "10 becomes 2000000002", "restore 10", "live 10 reverted"])
     }
 
     @Test mutating func whatCameAfterMemcachedWasAskedIsNotLost() {
@@ -148,6 +148,7 @@ struct TierOperationTests {
         let steps = self.play(.load(client: nil), [.loaded(.none), .row(row)])
         #expect(steps == ["load", "row", "restore 30"])
         // What was made from the row is newer.
+        self.memory.written(.upsert(self.row(40)))
         self.memory.saved(self.record(50, after: [30, 10]), self.key, isDue: false, at: 1_000_000)
         #expect(self.play(.load(client: nil), [.loaded(.none), .row(row)]).last == "restore 50")
     }
@@ -305,48 +306,5 @@ struct TierOperationTests {
             Issue.record("\(batch)")
             return
         }
-    }
-
-    // MARK: Destroying
-
-    @Test mutating func aSignOutThatNobodyWouldTellTheDatabaseIsNotAcknowledged() throws {
-        for number in 0..<SyncQueue.maximumTombstones {
-            let id = try #require(SessionID("session-number-\(number)-and-more"))
-            let row = self.memory.tombstone(self.memory.configuration.keyspace.key(for: id), at: 1_000_000)
-            self.memory.buriedInMemcached(row, at: 1_000_000)
-        }
-        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: false)]) == ["bury, due 0", "unknown"])
-        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: true)]) == ["bury, due 0", "destroyed"])
-    }
-
-    @Test mutating func aSignOutThatMemcachedDoesNotHearIsLeftForEveryGateway() {
-        #expect(self.play(.destroy, [.buried(inMemcached: false, inDatabase: true)]) == ["bury, due 0", "destroyed"])
-        #expect(self.memory.unplaced == [self.key])
-        #expect(self.play(.destroy, [.buried(inMemcached: false, inDatabase: false)]) == ["bury, due 0", "unknown"])
-        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: true)]) == ["bury, due 0", "destroyed"])
-        // The row has nothing to tell any more.
-        #expect(self.memory.unplaced.isEmpty)
-        let batch = self.memory.nextBatch(limit: 10, at: 1_000_000, isLast: false)
-        guard case .postpone(self.key, _, let due)? = batch.first, batch.count == 1 else {
-            Issue.record("\(batch.count) changes")
-            return
-        }
-        #expect(due > 1_000_000)
-        #expect(self.memory.queue.count == 0)
-        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: false)]) == ["bury, due 0", "destroyed"])
-        #expect(self.memory.queue.waiting(self.key)?.record.isTombstone == true)
-    }
-
-    @Test mutating func aRowOfAnotherLineIsForTheReaper() {
-        let row = self.row(20, after: [10])
-        let changes = [RowChange.upsert(row, over: .ancestors)]
-        let rival = WriteIdentity(version: 15, writer: 2)
-        let more = self.memory.batchWritten(changes, [.refused(current: rival)], at: 7_000)
-        guard case .postpone(_, let identity, let due)? = more.first else {
-            Issue.record("\(more.count) changes")
-            return
-        }
-        #expect(identity == rival && due == SessionRow.dueAtOnce)
-        #expect(self.memory.batchWritten(changes, [.applied], at: 7_000).isEmpty)
     }
 }

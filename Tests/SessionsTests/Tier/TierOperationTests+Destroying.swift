@@ -1,0 +1,46 @@
+import Testing
+
+@testable import Sessions
+
+extension TierOperationTests {
+    @Test mutating func aSignOutThatNobodyWouldTellTheDatabaseIsNotAcknowledged() throws {
+        for number in 0..<SyncQueue.maximumTombstones {
+            let id = try #require(SessionID("session-number-\(number)-and-more"))
+            let row = self.memory.tombstone(self.memory.configuration.keyspace.key(for: id), at: 1_000_000)
+            self.memory.buriedInMemcached(row, at: 1_000_000)
+        }
+        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: false)]) == ["bury, due 0", "unknown"])
+        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: true)]) == ["bury, due 0", "destroyed"])
+    }
+
+    @Test mutating func aSignOutThatMemcachedDoesNotHearIsLeftForEveryGateway() {
+        #expect(self.play(.destroy, [.buried(inMemcached: false, inDatabase: true)]) == ["bury, due 0", "destroyed"])
+        #expect(self.memory.unplaced == [self.key])
+        #expect(self.play(.destroy, [.buried(inMemcached: false, inDatabase: false)]) == ["bury, due 0", "unknown"])
+        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: true)]) == ["bury, due 0", "destroyed"])
+        // The row has nothing to tell any more.
+        #expect(self.memory.unplaced.isEmpty)
+        let batch = self.memory.nextBatch(limit: 10, at: 1_000_000, isLast: false)
+        guard case .postpone(self.key, _, let due)? = batch.first, batch.count == 1 else {
+            Issue.record("\(batch.count) changes")
+            return
+        }
+        #expect(due > 1_000_000)
+        #expect(self.memory.queue.count == 0)
+        #expect(self.play(.destroy, [.buried(inMemcached: true, inDatabase: false)]) == ["bury, due 0", "destroyed"])
+        #expect(self.memory.queue.waiting(self.key)?.record.isTombstone == true)
+    }
+
+    @Test mutating func aRowOfAnotherLineIsForTheReaper() {
+        let row = self.row(20, after: [10])
+        let changes = [RowChange.upsert(row, over: .ancestors)]
+        let rival = WriteIdentity(version: 15, writer: 2)
+        let more = self.memory.batchWritten(changes, [.refused(current: rival)], at: 7_000)
+        guard case .postpone(_, let identity, let due)? = more.first else {
+            Issue.record("\(more.count) changes")
+            return
+        }
+        #expect(identity == rival && due == SessionRow.dueAtOnce)
+        #expect(self.memory.batchWritten(changes, [.applied], at: 7_000).isEmpty)
+    }
+}
