@@ -38,7 +38,7 @@ package struct SyncQueue: Sendable {
     private var marks: [SessionKey: UInt64] = [:]
     /// What was written, and another gateway may have saved something newer than.
     var questions: [SessionKey: WriteIdentity] = [:]
-    /// Of these the newest.
+    /// Of these memcached has nothing newer, which the rows are to be told.
     var confirmed: [SessionKey: WriteIdentity] = [:]
     /// Of this process.
     private let writer: UInt64
@@ -88,8 +88,6 @@ package struct SyncQueue: Sendable {
         } else {
             due = min(row.record.databaseSynced, now) &+ self.interval
         }
-        self.forgetQuestion(row.key)
-        // Who saves after this one finds out by it that the row has been written.
         let isForeign = row.record.identity.writer != self.writer
         if var entry = self.entries[row.key] {
             // Older news, or news of a session that was destroyed meanwhile.
@@ -97,18 +95,20 @@ package struct SyncQueue: Sendable {
                 !entry.row.record.isTombstone
             else { return true }
             guard self.hasRoom(for: row, besides: entry.row.size) else {
-                self.overflows += 1
+                self.overflowed(row)
                 return false
             }
+            self.forgetQuestion(row.key)
             self.bytes += size - entry.row.size
             self.tombstones += row.record.isTombstone ? 1 : 0
             var newest = row
             newest.saves += entry.inFlight == nil ? entry.row.saves : 0
-            if !isDue, row.record.databaseSynced > entry.row.record.databaseSynced {
+            if !isDue, row.record.databaseSynced != entry.row.record.databaseSynced {
                 // Somebody else has written the row meanwhile, which no longer says that it is old.
                 self.mark(row.key, newest: row.record.identity.version)
             }
             let isRivals = isForeign || row.record.base != entry.row.record.identity
+            // Whoever saves after one that is written at once finds out by that that the row has been written.
             entry.hasRival = isDue ? isForeign : entry.hasRival || isRivals
             entry.row = newest
             if due < entry.due {
@@ -119,9 +119,10 @@ package struct SyncQueue: Sendable {
             return true
         }
         guard self.hasRoom(for: row, besides: 0) else {
-            self.overflows += 1
+            self.overflowed(row)
             return false
         }
+        self.forgetQuestion(row.key)
         self.bytes += size
         self.tombstones += row.record.isTombstone ? 1 : 0
         let isRivals = isForeign || row.record.base?.writer ?? self.writer != self.writer
@@ -135,6 +136,12 @@ package struct SyncQueue: Sendable {
     private func hasRoom(for row: SessionRow, besides freed: Int) -> Bool {
         row.record.isTombstone
             ? self.tombstones < Self.maximumTombstones : self.bytes - freed + row.size <= self.limit
+    }
+
+    /// Nobody writes it, but the row says that it is old.
+    private mutating func overflowed(_ row: SessionRow) {
+        self.overflows += 1
+        if !row.record.isTombstone { self.mayHave(row.key, newest: row.record.identity.version) }
     }
 
     /// There is, or may be, a version that the database has not and that does not wait here. Where there are too many of these,

@@ -15,6 +15,10 @@ extension TierOperation {
             return self.compared(session, row, isAgain: true, &memory, moment)
         case (.makingSure(let row), .loaded(.none)):
             guard let newest = self.newest(row, memory, isLost: true) else { return self.searchAgain() }
+            // It may have been destroyed here meanwhile, and the database could not be told.
+            guard newest.hasGoneBack, newest.isLive(at: moment.now) else {
+                return self.serve(newest, isAlone: false, &memory, moment)
+            }
             return self.goBack(to: newest, over: row?.record.identity, &memory, moment)
         case (.askingAgain, .loaded(let outcome)), (.makingSure, .loaded(let outcome)):
             return self.memcachedAnswered(outcome, client, &memory, moment)
@@ -29,6 +33,9 @@ extension TierOperation {
             memory.compared(self.key)
             session.hasGoneBack = hasGoneBack
             return self.live(session, &memory, moment)
+        case (.placing(_, hasGoneBack: false), .written(.discarded)):
+            // Somebody has gone on from what memcached had.
+            return self.searchAgain(inMemcached: true)
         case (.placing(let row, let hasGoneBack), _):
             return self.served(row, hasGoneBack: hasGoneBack, &memory, moment)
         case (.burying(let row), .buried(let isInMemcached, let isInDatabase)):
@@ -250,6 +257,9 @@ extension TierOperation {
             at: moment.now
         )
         next.newest = next.record.identity.version
+        // Whoever saves after this finds out by it that the row has been written.
+        next.record.databaseSynced = moment.now
+        next.synced = moment.now
         // The row counts its own.
         if memory.queue.waiting(self.key)?.record.identity != newest.record.identity { next.saves = 0 }
         self.state = .goingBack(newest, over: session)
@@ -272,7 +282,7 @@ extension TierOperation {
             return self.serve(next, hasGoneBack: true, isAlone: false, &memory, moment)
         case .changed(.refused):
             // Somebody else did it, or destroyed the session.
-            return self.searchAgain(besides: session)
+            return self.searchAgain(inMemcached: session != nil)
         default:
             memory.counts.reverted += 1
             // It may be said once more.
@@ -282,11 +292,11 @@ extension TierOperation {
         }
     }
 
-    private mutating func searchAgain(besides session: StoredSession? = nil) -> Step {
+    private mutating func searchAgain(inMemcached: Bool = false) -> Step {
         self.searches += 1
         guard self.searches < Self.maximumSearches else { return self.endLoad(.unavailable) }
-        self.state = session == nil ? .searching(isAlone: false) : .askingMemcached
-        return session == nil ? .loadRow : .loadReplicas
+        self.state = inMemcached ? .askingMemcached : .searching(isAlone: false)
+        return inMemcached ? .loadReplicas : .loadRow
     }
 
     private mutating func serve(

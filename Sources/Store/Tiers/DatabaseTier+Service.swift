@@ -15,6 +15,7 @@ extension DatabaseTier {
     /// Sessions that memcached is told about at a time, and how many of them may fail before that is put off.
     private static let placesAtOnce = 1_024
     private static let maximumFailures = 16
+    /// Sessions that are looked up in memcached at a time.
     private static let questionsAtOnce = 64
 
     /// Writes what is due, until it is cancelled; then everything that waits, once, unless another tier has taken it over.
@@ -193,10 +194,14 @@ extension DatabaseTier {
 
     /// Sessions that memcached has and the database does not: with what memcached has of them they are due.
     private func look(for rowless: [SessionKey], in source: any ReaperSource) async {
-        let findings = await source.findings(rowless, at: StoreClock.now)
-        self.withMemory { memory in
-            for case (let key, .live(let record, let expires)) in zip(rowless, findings) {
-                memory.foundWithoutRow(record, key, expires: expires, at: StoreClock.now)
+        // Not all of their data at once.
+        for start in stride(from: 0, to: rowless.count, by: Self.questionsAtOnce) {
+            let keys = Array(rowless[start..<min(start + Self.questionsAtOnce, rowless.count)])
+            let findings = await source.findings(keys, at: StoreClock.now)
+            self.withMemory { memory in
+                for case (let key, .live(let record, let expires)) in zip(keys, findings) {
+                    memory.foundWithoutRow(record, key, expires: expires, at: StoreClock.now)
+                }
             }
         }
     }

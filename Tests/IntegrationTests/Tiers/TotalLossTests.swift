@@ -91,7 +91,7 @@ struct TotalLossTests {
                 self.acknowledged.last { $0.end <= moment - time }?.count ?? 0
             }
             #expect(count >= last(before: interval + .seconds(1)), "\(self.number) is at \(count)")
-            // The row hears within a quarter of a second that it is old, and within a second where both gateways have to write it.
+            // The row hears within a quarter of a second that it is old, where the machine keeps up.
             if count < last(before: .milliseconds(1_200)) {
                 #expect(
                     found.hasGoneBack || self.wasTold,
@@ -131,7 +131,8 @@ struct TotalLossTests {
             isOver.set()
             people = try await saving.value
             try await Self.startEverything(stack, gateways: victims)
-            for index in people.indices {
+            // Some had not come before everything was lost.
+            for index in people.indices where !people[index].acknowledged.isEmpty {
                 let found = await people[index].look(stack)
                 if found.hasGoneBack { wentBack += 1 }
                 people[index].judge(found, at: moment, interval: .seconds(seconds))

@@ -165,6 +165,11 @@ struct SyncQueueTests {
         #expect(queue.overflows == 1 && queue.count == 1)
         // The one that waits keeps its older state rather than none.
         #expect(queue.saved(try Self.row(1, version: 11, size: 9_500), isDue: true, at: 1_000) == false)
+        // The rows say that there is more.
+        var later = queue
+        later.batchWritten(later.nextBatch(limit: 10, at: 1_000), at: 1_000)
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_000)).sorted() == ["mark 10", "upsert 10"])
+        #expect(Self.versions(later.nextBatch(limit: 10, at: 1_001)) == ["mark 11"])
         #expect(queue.waiting(try Self.row(1, version: 0).key)?.record.identity.version == 10)
         // A destroyed session is never forgotten for want of room.
         #expect(queue.saved(try Self.row(3, version: 10, size: 9_000, isTombstone: true), isDue: true, at: 0) == true)
@@ -272,6 +277,6 @@ struct SyncQueueTests {
         #expect(queue.isDue(lastSynced: 1_000, at: 1_010))
         #expect(queue.saved(try Self.row(2, version: 10), isDue: true, at: 1_000) == false)
         #expect(queue.count == 1)
-        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_120)) == ["upsert 10"])
+        #expect(Self.versions(queue.nextBatch(limit: 10, at: 1_120)) == ["mark 10", "upsert 10"])
     }
 }

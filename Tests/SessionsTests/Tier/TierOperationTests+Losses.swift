@@ -77,6 +77,17 @@ extension TierOperationTests {
         #expect(self.play(self.save, [sent, failed]) == steps + ["unknown"])
     }
 
+    /// Found by the simulation: a save that had reached one server was completed by the one that put the row over what it came from.
+    @Test mutating func whereSomebodyHasGoneOnMeanwhileThatIsTheSession() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let (old, row, new) = (self.session(10), self.row(15, after: [10]), self.session(20, after: [10]))
+        let answers: [TierOperation.Answer] = [
+            .loaded(.live(old)), .row(row), .loaded(.live(old)), .written(.discarded(winner: 20)), .loaded(.live(new)),
+        ]
+        #expect(self.play(.load(client: nil), answers) == ["load", "row", "load", "save 15", "load", "row"])
+        #expect(self.play(.load(client: nil), answers + [.row(row)]).last == "live 20")
+    }
+
     @Test mutating func whatIsLostIsSaidAlsoWhereAnOlderCopyIsLeft() {
         self.memory.memcachedHasForgotten(at: 1_000_000)
         let (old, row) = (self.session(10), self.row(15, after: [10], newest: 2_000_000_000))
@@ -148,6 +159,32 @@ extension TierOperationTests {
         let refused = TierOperation.Answer.changed(.refused(current: next.record.identity))
         steps = self.play(.load(client: nil), answers + [refused, .row(next)])
         #expect(steps.suffix(2) == ["row", "restore 30"] && self.memory.counts.reverted == 1)
+    }
+
+    @Test mutating func aSessionThatIsDestroyedMeanwhileDoesNotGoBack() {
+        var operation = TierOperation(.load(client: nil), key: self.key)
+        _ = operation.start(&self.memory, self.moment)
+        _ = operation.answered(.loaded(.none), &self.memory, self.moment)
+        let row = TierOperation.Answer.row(self.row(10, newest: 15))
+        #expect(Self.name(operation.answered(row, &self.memory, self.moment)) == "load")
+        // Memcached has heard of it, and the database could not be told.
+        self.memory.buriedInMemcached(self.tombstone, at: self.moment.now)
+        #expect(Self.name(operation.answered(.loaded(.none), &self.memory, self.moment)) == "none")
+        #expect(self.memory.queue.waiting(self.key)?.record.isTombstone == true)
+    }
+
+    @Test mutating func whoeverSavesAfterASessionWentBackSeesThatItsRowWasWritten() {
+        var operation = TierOperation(.load(client: nil), key: self.key)
+        _ = operation.start(&self.memory, self.moment)
+        var steps: [TierOperation.Step] = []
+        for answer in [.loaded(.none), .row(self.row(10, newest: 15)), .loaded(.none)] as [TierOperation.Answer] {
+            steps.append(operation.answered(answer, &self.memory, self.moment))
+        }
+        guard case .write(.compareAndSave(let row, _), _)? = steps.last else {
+            Issue.record("\(steps.map(Self.name))")
+            return
+        }
+        #expect(row.record.databaseSynced == self.moment.now && row.synced == self.moment.now)
     }
 
     /// Two requests at once, of which the other one has put it back, or its turn to be written has come.
