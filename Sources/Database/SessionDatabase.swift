@@ -12,7 +12,7 @@ package protocol SessionDatabase: Sendable {
     /// All of them in one transaction, in the order of their keys, so that no two gateways wait for one another.
     /// - Parameter isDurable: whether they shall outlive a power cut once they are acknowledged, where the database would
     ///   otherwise flush them later.
-    /// - Returns: in the order of the changes. At most one change for each key.
+    /// - Returns: in the order of the changes. Of each key at most one change that makes or saves its row.
     func apply(_ changes: [RowChange], isDurable: Bool) async throws(DatabaseError) -> [RowChangeResult]
 
     /// The next rows of a keyspace that are due, in the order of time and key.
@@ -54,7 +54,8 @@ extension SessionDatabase {
         try await self.apply(changes, isDurable: false)
     }
 
-    /// As `apply`; where one of them cannot be applied, each by itself, so that a row that somebody has locked holds up no other.
+    /// As `apply`; where one of them cannot be applied, in smaller and smaller transactions, so that a row that somebody has
+    /// locked holds up no other. Every failure may have waited for a lock, so there is an end to that.
     /// - Returns: nil for what could not be applied.
     /// - Throws: where the database is away.
     package func applyEach(_ changes: [RowChange]) async throws(DatabaseError) -> [RowChangeResult?] {
@@ -64,16 +65,27 @@ extension SessionDatabase {
             guard error.concernsChanges, changes.count > 1 else { throw error }
         }
         var results = [RowChangeResult?](repeating: nil, count: changes.count)
+        var parts = Self.parts(of: changes.indices)
         var failures = 0
-        for (index, change) in changes.enumerated() where failures < 4 {
+        while failures < 8, !parts.isEmpty {
+            let part = parts.removeFirst()
             do throws(DatabaseError) {
-                results[index] = try await self.apply([change])[0]
+                for (index, result) in zip(part, try await self.apply(Array(changes[part]))) { results[index] = result }
             } catch {
+                guard error.concernsChanges else { break }
                 failures += 1
-                if !error.concernsChanges { break }
+                // First the others.
+                if part.count > 1 { parts += Self.parts(of: part) }
             }
         }
         return results
+    }
+
+    private static func parts(of range: Range<Int>) -> [Range<Int>] {
+        let length = (range.count + 31) / 32
+        return stride(from: range.lowerBound, to: range.upperBound, by: length).map { start in
+            start..<Swift.min(start + length, range.upperBound)
+        }
     }
 
     @discardableResult

@@ -109,6 +109,9 @@ extension SimulatedWorld {
             return .applied
         case (.noMark, .touch(let key, let expires, let due, _, _)):
             return self.database.apply(.touch(key, expires: expires, due: due))
+        case (.rivalIgnored, .upsert(var row, let replaced)) where row.newest == row.maybeNewer:
+            row.newest = row.record.identity.version
+            return self.database.apply(.upsert(row, over: replaced))
         case (.noWord, .tombstone(var row)) where row.due == SessionRow.unplaced:
             row.due = row.expires
             return self.database.apply(.tombstone(row))

@@ -22,7 +22,7 @@ package struct SimulationProfile: Sendable {
     package var hasLongTimes = false
     /// A database behind the servers: all of them may lose their memory at once.
     package var hasDatabase = false
-    /// All servers lose their memory at once, again and again, and nothing else fails.
+    /// All servers lose their memory at once, and some of the gateways theirs, again and again; nothing else fails.
     package var hasOnlyTotalLosses = false
     /// Gateways are cut off from all servers, and half of them die of it; no server fails.
     package var hasOnlyIsolations = false
@@ -156,6 +156,8 @@ struct Weather {
     var longestReconnect: Int
     /// How long a server's answers count from when it was asked for the pool's state.
     var lease: Int
+    /// How far a gateway's clock is ahead or behind at the most.
+    var clockSpread: Int
     var tier: TierConfiguration
 
     init(_ profile: SimulationProfile, _ chance: inout Chance) {
@@ -165,12 +167,15 @@ struct Weather {
             self.doublePercent = chance.one(of: [0, 0, 10, 30])
         }
         self.faultInterval = chance.one(of: [20_000, 60_000, 200_000])
-        // The next loss comes when the sessions have been found again.
-        if profile.hasOnlyTotalLosses { self.faultInterval = chance.one(of: [200_000, 1_000_000]) }
         self.pause = chance.one(of: [500, 3_000, 15_000])
         self.visitors = chance.within(3...6)
         self.gateways = chance.within(2...3)
         self.operations = chance.within(150...600)
+        if profile.hasOnlyTotalLosses {
+            // The next loss comes when the sessions have been found again.
+            self.faultInterval = chance.one(of: [200_000, 1_000_000])
+            self.operations = chance.within(600...2_000)
+        }
         self.loadTimeout = chance.one(of: [100_000, 250_000])
         self.longestOperation = profile.isRestartHeavy ? chance.one(of: [15_000, 30_000, 45_000, 100_000]) : 2_000_000
         self.pollInterval = profile.hasLongTimes ? 1_000_000 : chance.one(of: [20_000, 250_000])
@@ -178,6 +183,7 @@ struct Weather {
         self.longestReconnect = profile.hasLongTimes ? 5_000_000 : 20_000
         self.idleSeconds = profile.hasLongTimes ? chance.one(of: [60, 1_440, 23 * 3_600]) : 1_440
         self.lease = 3_000_000
+        self.clockSpread = profile.hasLongTimes ? 500_000 : 86_400_000_000
         // The same bytes for every simulated site.
         guard let keyspace = SessionKeyspace(prefix: "", site: "s") else { preconditionFailure("no keyspace") }
         self.tier = TierConfiguration(
@@ -193,6 +199,10 @@ struct Weather {
             self.tier.syncsNew = chance.isLucky(percent: 30)
             self.tier.minimumReapAfter = .milliseconds(chance.one(of: [100, 1_000, 1_800_000]))
             self.tier.unknownIDs = 1_000_000
+            if !profile.hasLongTimes {
+                let interval = Int(self.tier.syncInterval.wholeMilliseconds) * 1_000
+                self.clockSpread = chance.one(of: [0, 5_000, interval / 2, 600_000_000])
+            }
         }
         guard profile.nextServers != nil else { return }
         // Many requests in each stage of a change.

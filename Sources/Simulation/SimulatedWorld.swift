@@ -104,9 +104,7 @@ final class SimulatedWorld {
         self.trace = isTraced ? Trace() : nil
         self.chance = chance
         for _ in 0..<self.weather.gateways {
-            let day = 86_400_000_000
-            let longest = profile.hasLongTimes ? 500_000 : profile.hasDatabase ? 600_000_000 : day
-            let lead = self.chance.within(-longest...longest)
+            let lead = self.chance.within(-self.weather.clockSpread...self.weather.clockSpread)
             self.gateways.append(
                 SimulatedGateway(
                     servers: count,

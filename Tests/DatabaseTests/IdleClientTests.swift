@@ -66,6 +66,27 @@ struct IdleClientTests {
         }
     }
 
+    /// As many as a gateway writes at once.
+    @Test(arguments: ServerFailureTests.kinds)
+    func aLockedRowHoldsUpNoneOfManyForLong(_ kind: DatabaseKind) async throws {
+        try await TestDatabase.with(kind, statementTimeout: Self.limit) { test in
+            let keys = try (0..<1_500).map { _ in try test.freshKey() }
+            let database = test.database
+            let made = try await database.applyEach(keys.map { .insert(test.row($0, version: 1)) })
+            #expect(made.allSatisfy { $0 == .applied })
+            let other = try Self.connection(test)
+            try Self.lock(keys[700], on: other)
+            let begun = ContinuousClock.now
+            let marked = try await database.applyEach(keys.map { .mark($0, newest: 5) })
+            // It waits for the lock four times, a second each.
+            #expect(.now - begun < .seconds(10))
+            #expect(marked.map { $0 == .applied } == keys.indices.map { $0 != 700 })
+            other.close()
+            let rest = try await database.applyEach(keys.map { .mark($0, newest: 6) })
+            #expect(rest.allSatisfy { $0 == .applied })
+        }
+    }
+
     /// What is between two calls, a leader's lock above all, is given up by the server after a while.
     @Test(arguments: ServerFailureTests.kinds)
     func anIdleConnectionIsClosedAndTheNextCallDoesNotNotice(_ kind: DatabaseKind) async throws {

@@ -118,6 +118,7 @@ struct QueryPlanTests {
                 after: DueRow(
                     key: try test.freshKey(),
                     identity: WriteIdentity(version: 1, writer: 1),
+                    newest: 1,
                     isTombstone: false,
                     created: 1,
                     written: 1,

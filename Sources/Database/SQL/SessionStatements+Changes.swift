@@ -78,7 +78,7 @@ extension SessionStatements {
     }
 
     /// What is done where the statement met no row.
-    /// - Parameter present: of saves and expiries what the rows are that are there.
+    /// - Parameter present: of saves, expiries and marks what the rows are that are there.
     private func follow(_ change: RowChange, _ present: [[UInt8]: Present]) throws(DatabaseError) -> RowChangeResult {
         switch change {
         case .insert(let row):
@@ -97,9 +97,9 @@ extension SessionStatements {
         case .tombstone(let row):
             if try self.insert(row) { return .applied }
             return try self.execute(Self.bury(row)) ? .applied : .refused(current: nil)
-        case .touch(let key, _, _, _, _):
+        case .touch(let key, _, _, _, _), .mark(let key, _):
             return present[key.bytes] == nil ? .absent : .refused(current: nil)
-        case .mark, .confirm, .postpone, .delete:
+        case .confirm, .postpone, .delete:
             return .refused(current: nil)
         }
     }
@@ -194,8 +194,8 @@ extension RowChange {
     /// Whether it has to be known if there is a row where the statement met none.
     fileprivate var mayMeetNoRow: Bool {
         switch self {
-        case .upsert, .touch: true
-        case .insert, .compareAndSave, .tombstone, .mark, .confirm, .postpone, .delete: false
+        case .upsert, .touch, .mark: true
+        case .insert, .compareAndSave, .tombstone, .confirm, .postpone, .delete: false
         }
     }
 

@@ -49,7 +49,7 @@ struct SessionStatements {
     ) throws(DatabaseError) -> [DueRow] {
         let columns = """
             session_key, version, writer, tombstone, created, written, expires, deadline, due, saves, LENGTH(payload), \
-            idle_seconds
+            idle_seconds, newest
             """
         let rows: [[SQLValue]]
         if let cursor {
@@ -76,12 +76,13 @@ struct SessionStatements {
         }
         return rows.compactMap { row in
             // A key that is none of this keyspace's cannot have been written by a gateway.
-            guard row.count == 12, let key = keyspace.key(ofItem: Array(row[0].buffer.readableBytesView)) else {
+            guard row.count == 13, let key = keyspace.key(ofItem: Array(row[0].buffer.readableBytesView)) else {
                 return nil
             }
             return DueRow(
                 key: key,
                 identity: WriteIdentity(version: row[1].number, writer: row[2].pattern),
+                newest: row[12].number,
                 isTombstone: row[3].integer != 0,
                 created: row[4].number,
                 written: row[5].number,

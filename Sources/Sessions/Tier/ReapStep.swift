@@ -24,7 +24,7 @@ package enum ReapStep: Sendable, Equatable {
         for row: DueRow,
         _ finding: ReapFinding,
         at now: SessionRecord.Timestamp,
-        reapAfter: SessionRecord.Timestamp
+        _ tier: TierConfiguration
     ) -> ReapStep {
         // A tombstone stays for as long as the session could have lived.
         if row.isTombstone, row.absoluteDeadline <= now { return .delete }
@@ -39,7 +39,7 @@ package enum ReapStep: Sendable, Equatable {
             // Forgotten by memcached and not expired: it is put back when its visitor comes.
             return min(row.expires, row.absoluteDeadline) <= now ? .delete : .postpone(row.expires)
         case .unavailable:
-            return .postpone(now &+ min(reapAfter, 60_000))
+            return .postpone(now &+ min(tier.reapAfter.wholeMilliseconds, 60_000))
         }
     }
 
@@ -47,19 +47,44 @@ package enum ReapStep: Sendable, Equatable {
     package func change(
         of row: DueRow,
         at now: SessionRecord.Timestamp,
-        reapAfter: SessionRecord.Timestamp
+        _ tier: TierConfiguration
     ) -> RowChange? {
         switch self {
         case .delete:
             return .delete(row.key, row.identity, dueBefore: row.due)
         case .refresh(let record, let expires):
-            let due = min(max(expires, now &+ 1_000), now &+ reapAfter)
-            return .upsert(
-                SessionRow(key: row.key, record: record, expires: expires, due: due, synced: now, saves: 0)
-            )
+            let due = min(max(expires, now &+ 1_000), now &+ tier.reapAfter.wholeMilliseconds)
+            var refreshed = SessionRow(key: row.key, record: record, expires: expires, due: due, synced: now, saves: 0)
+            if record.identity != row.identity {
+                // The gateway that has it to write, if it lives, takes the row for older than what it saves next.
+                refreshed.newest = refreshed.maybeNewer
+                refreshed.due = min(due, tier.soon(after: now))
+            }
+            return .upsert(refreshed)
         case .postpone(let due):
             return .postpone(row.key, row.identity, due: max(due, now &+ 1_000))
         case .leave:
+            return nil
+        }
+    }
+
+    /// What is to be done with the row after that.
+    package static func next(
+        for row: DueRow,
+        after change: RowChange,
+        _ result: RowChangeResult?,
+        at now: SessionRecord.Timestamp,
+        _ tier: TierConfiguration
+    ) -> RowChange? {
+        guard case .upsert(let refreshed, _) = change else { return nil }
+        switch result {
+        case .refused(let current?):
+            // What the database knows better than memcached, written while that was away: not at every pass again.
+            return .postpone(row.key, current, due: now &+ tier.reapAfter.wholeMilliseconds)
+        case .applied where row.identity == refreshed.record.identity && row.newest == refreshed.maybeNewer:
+            // Whoever wrote it has written since what it had, or is gone.
+            return .confirm(row.key, row.identity)
+        default:
             return nil
         }
     }

@@ -82,7 +82,7 @@ package enum RowChangeResult: Sendable, Equatable {
     case applied
     /// - Parameter current: what the row is instead; nil where there is none, or a tombstone.
     case refused(current: WriteIdentity?)
-    /// Of a touch: there is no row, not even a tombstone.
+    /// Of a touch or a mark: there is no row, not even a tombstone.
     case absent
 
     package var isApplied: Bool { self == .applied }

@@ -76,6 +76,7 @@ extension SessionRow {
 package struct DueRow: Sendable, Equatable {
     package var key: SessionKey
     package var identity: WriteIdentity
+    package var newest: UInt64
     package var isTombstone: Bool
     package var created: SessionRecord.Timestamp
     package var written: SessionRecord.Timestamp
@@ -91,6 +92,7 @@ package struct DueRow: Sendable, Equatable {
     package init(
         key: SessionKey,
         identity: WriteIdentity,
+        newest: UInt64,
         isTombstone: Bool,
         created: SessionRecord.Timestamp,
         written: SessionRecord.Timestamp,
@@ -103,6 +105,7 @@ package struct DueRow: Sendable, Equatable {
     ) {
         self.key = key
         self.identity = identity
+        self.newest = newest
         self.isTombstone = isTombstone
         self.created = created
         self.written = written

@@ -1,8 +1,23 @@
+import DequeModule
+
 /// Sessions that another gateway has saved since the row was written: it may have something newer than what is written from here,
 /// and be dead. So the row says that it may be old until memcached has said that it is not.
+///
+/// That is asked an interval after the row was written. Whoever had saved the session before may go on from it until then by its
+/// own clock without seeing that there is a row to be told; whoever does so later sees it.
 extension SyncQueue {
-    mutating func question(_ key: SessionKey, _ identity: WriteIdentity) {
-        if self.questions.count < Self.maximumQuestions { self.questions[key] = identity }
+    struct Question: Sendable {
+        var key: SessionKey
+        var written: WriteIdentity
+        var from: SessionRecord.Timestamp
+    }
+
+    mutating func question(_ key: SessionKey, _ identity: WriteIdentity, from time: SessionRecord.Timestamp) {
+        guard self.questions.count < Self.maximumQuestions, self.asking.count < 2 * Self.maximumQuestions else {
+            return
+        }
+        self.questions[key] = identity
+        self.asking.append(Question(key: key, written: identity, from: time))
     }
 
     mutating func forgetQuestion(_ key: SessionKey) {
@@ -10,14 +25,17 @@ extension SyncQueue {
         self.confirmed[key] = nil
     }
 
-    /// What memcached is to be asked for, and what was written of it. Others each time, so that none that cannot be answered keeps
-    /// the rest waiting.
-    /// - Parameter chance: any number.
-    package func toAsk(limit: Int, from chance: Int) -> [(key: SessionKey, written: WriteIdentity)] {
-        guard !self.questions.isEmpty else { return [] }
-        let start = chance % self.questions.count
-        let rest = Array(self.questions.dropFirst(start).prefix(limit))
-        return (rest + self.questions.prefix(min(limit - rest.count, start))).map { ($0.key, $0.value) }
+    /// What memcached is to be asked for now, and what was written of it. For each `answered` or `unanswered`.
+    package mutating func toAsk(
+        limit: Int,
+        at now: SessionRecord.Timestamp
+    ) -> [(key: SessionKey, written: WriteIdentity)] {
+        var asked: [(key: SessionKey, written: WriteIdentity)] = []
+        while asked.count < limit, let next = self.asking.first, next.from <= now {
+            self.asking.removeFirst()
+            if self.questions[next.key] == next.written { asked.append((next.key, next.written)) }
+        }
+        return asked
     }
 
     package var questionCount: Int { self.questions.count + self.confirmed.count }
@@ -32,6 +50,12 @@ extension SyncQueue {
         } else if let found, found.version > written.version {
             self.mayHave(key, newest: found.version)
         }
+    }
+
+    /// It is asked again, after the others.
+    package mutating func unanswered(_ key: SessionKey, _ written: WriteIdentity, at now: SessionRecord.Timestamp) {
+        guard self.questions[key] == written else { return }
+        self.asking.append(Question(key: key, written: written, from: now))
     }
 
     mutating func takeConfirmed(limit: Int) -> [RowChange] {

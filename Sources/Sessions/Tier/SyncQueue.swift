@@ -1,3 +1,4 @@
+import DequeModule
 import HeapModule
 import NIOCore
 
@@ -38,6 +39,8 @@ package struct SyncQueue: Sendable {
     private var marks: [SessionKey: UInt64] = [:]
     /// What was written, and another gateway may have saved something newer than.
     var questions: [SessionKey: WriteIdentity] = [:]
+    /// From when on memcached is asked, in this order. One that was forgotten is skipped.
+    var asking = Deque<Question>()
     /// Of these memcached has nothing newer, which the rows are to be told.
     var confirmed: [SessionKey: WriteIdentity] = [:]
     /// Of this process.
@@ -201,8 +204,11 @@ package struct SyncQueue: Sendable {
             self.unmark(turn.key, upTo: entry.row.record.identity.version)
             var row = entry.row
             row.synced = now
-            // At the end nobody would ask: a gateway that lives writes what it has.
-            if entry.hasRival, !isLast { row.newest = max(row.newest, row.maybeNewer) }
+            if entry.hasRival {
+                row.newest = max(row.newest, row.maybeNewer)
+                // At the end nobody asks from here.
+                if isLast { row.due = min(row.due, now &+ 2 &* self.interval) }
+            }
             // A row that is no ancestor is of another line: made after all copies of this state were lost, or by a gateway
             // that reached the database alone. It is not for whoever comes late to replace that.
             changes.append(row.record.isTombstone ? .tombstone(row) : .upsert(row, over: .ancestors))
@@ -230,7 +236,9 @@ package struct SyncQueue: Sendable {
             guard change.row != nil, var entry = self.entries[key], let written = entry.inFlight else { continue }
             guard written != entry.row.record.identity else {
                 self.remove(key)
-                if entry.hasRival, !entry.row.record.isTombstone { self.question(key, written) }
+                if entry.hasRival, !entry.row.record.isTombstone {
+                    self.question(key, written, from: now &+ self.interval)
+                }
                 continue
             }
             // It has changed since.
@@ -243,13 +251,24 @@ package struct SyncQueue: Sendable {
         }
     }
 
+    /// There is no row that could be told that it is old: what waits is not to wait longer.
+    /// - Returns: whether anything does.
+    mutating func makeDue(_ key: SessionKey, at now: SessionRecord.Timestamp) -> Bool {
+        guard var entry = self.entries[key] else { return false }
+        guard entry.due > now else { return true }
+        entry.due = now
+        self.entries[key] = entry
+        if entry.inFlight == nil { self.turns.insert(Turn(due: now, key: key)) }
+        return true
+    }
+
     /// Everything stays due.
     package mutating func batchFailed(_ changes: [RowChange]) {
         for change in changes {
             let key = change.key
             switch change {
             case .mark(_, let newest): self.mayHave(key, newest: newest)
-            case .confirm(_, let identity): self.question(key, identity)
+            case .confirm(_, let identity): if self.entries[key] == nil { self.question(key, identity, from: 0) }
             default: break
             }
             guard change.row != nil else { continue }

@@ -205,20 +205,28 @@ package struct TierMemory: Sendable {
         return heard + self.queue.nextBatch(limit: limit - heard.count, at: now, isLast: isLast)
     }
 
-    /// - Returns: what is to be written next: a row of another line is for the reaper, which asks memcached what is true.
+    /// - Returns: what is to be written next, where a row is of another line: that is for the reaper, which asks memcached what is
+    ///   true. And sessions without a row of which something newer is known than waits here: for `foundWithoutRow`.
     package mutating func batchWritten(
         _ changes: [RowChange],
         _ results: [RowChangeResult],
         at now: SessionRecord.Timestamp
-    ) -> [RowChange] {
+    ) -> (next: [RowChange], rowless: [SessionKey]) {
         self.counts.writes += changes.count
         self.queue.batchWritten(changes, at: now)
-        return zip(changes, results).compactMap { change, result in
-            guard case .upsert(let row, _) = change, case .refused(let current?) = result,
-                current.version < row.record.identity.version
-            else { return nil }
-            return .postpone(change.key, current, due: SessionRow.dueAtOnce)
+        var (next, rowless): ([RowChange], [SessionKey]) = ([], [])
+        for (change, result) in zip(changes, results) {
+            switch (change, result) {
+            case (.upsert(let row, _), .refused(let current?)) where current.version < row.record.identity.version:
+                next.append(.postpone(change.key, current, due: SessionRow.dueAtOnce))
+            // Another gateway is about to make it, from an older state perhaps.
+            case (.mark(let key, _), .absent):
+                if !self.queue.makeDue(key, at: now) { rowless.append(key) }
+            default:
+                break
+            }
         }
+        return (next, rowless)
     }
 
     package mutating func batchFailed(_ changes: [RowChange]) {
@@ -227,14 +235,29 @@ package struct TierMemory: Sendable {
 
     // MARK: What another gateway may have saved
 
-    /// Memcached was asked what it has of a session that another gateway may have saved last, as `SyncQueue.toAsk` says.
+    /// As of `SyncQueue.toAsk`.
+    package mutating func toAsk(
+        limit: Int,
+        at now: SessionRecord.Timestamp
+    ) -> [(key: SessionKey, written: WriteIdentity)] {
+        self.queue.toAsk(limit: limit, at: now)
+    }
+
+    /// Memcached was asked what it has of a session that another gateway may have saved last.
     /// - Returns: whether it could be asked.
     @discardableResult
-    package mutating func answered(_ key: SessionKey, _ written: WriteIdentity, _ finding: ReapFinding) -> Bool {
+    package mutating func answered(
+        _ key: SessionKey,
+        _ written: WriteIdentity,
+        _ finding: ReapFinding,
+        at now: SessionRecord.Timestamp
+    ) -> Bool {
         switch finding {
         case .live(let record, _): self.queue.answered(key, written, found: record.identity)
         case .none: self.queue.answered(key, written, found: nil)
-        case .unavailable, .alone: return false
+        case .unavailable, .alone:
+            self.queue.unanswered(key, written, at: now)
+            return false
         }
         return true
     }

@@ -11,9 +11,14 @@ extension TierOperation {
         switch (self.state, answer) {
         case (.askingMemcached, .loaded(let outcome)):
             return self.memcachedAnswered(outcome, client, &memory, moment)
-        case (.askingAgain(let row), .loaded(.live(let session))):
+        case (.askingAgain(_, let waiting), .loaded(.live(let session)))
+        where !session.isDegraded && self.isSaved(since: waiting, memory):
+            return self.live(session, &memory, moment)
+        case (.askingAgain(let row, _), .loaded(.live(let session))):
             return self.compared(session, row, isAgain: true, &memory, moment)
-        case (.makingSure(let row), .loaded(.none)):
+        case (.makingSure(_, let waiting), .loaded(.none)) where self.isSaved(since: waiting, memory):
+            return self.searchAgain(inMemcached: true)
+        case (.makingSure(let row, _), .loaded(.none)):
             guard let newest = self.newest(row, memory, isLost: true) else { return self.searchAgain() }
             // It may have been destroyed here meanwhile, and the database could not be told.
             guard newest.hasGoneBack, newest.isLive(at: moment.now) else {
@@ -112,7 +117,7 @@ extension TierOperation {
         if hasForgotten, !session.isDegraded, isLess, row.isLive(at: moment.now) {
             guard isAgain else {
                 // Somebody may have saved it since it was read: what is lost memcached has not now either.
-                self.state = .askingAgain(found)
+                self.state = .askingAgain(found, waiting: memory.queue.waiting(self.key)?.record.identity)
                 return .loadReplicas
             }
             if let found, let next = self.lastLeft(session, row, memory, moment) {

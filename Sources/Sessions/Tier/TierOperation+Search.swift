@@ -55,8 +55,13 @@ extension TierOperation {
             return self.serve(newest, isAlone: isAlone, &memory, moment)
         }
         // It may have been acknowledged after memcached was asked.
-        self.state = .makingSure(row)
+        self.state = .makingSure(row, waiting: memory.queue.waiting(self.key)?.record.identity)
         return .loadReplicas
+    }
+
+    /// Whether what waits here was acknowledged after memcached had been asked, so that its answer says nothing about that.
+    func isSaved(since waiting: WriteIdentity?, _ memory: TierMemory) -> Bool {
+        memory.queue.waiting(self.key).map { !$0.record.isTombstone && $0.record.identity != waiting } ?? false
     }
 
     /// Acknowledged states are lost. Whoever still has one of them must not put it over what is made from here on: the row

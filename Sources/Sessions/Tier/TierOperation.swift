@@ -66,9 +66,10 @@ package struct TierOperation: Sendable {
         /// Memcached has it, and the database may know better.
         case comparing(StoredSession)
         /// The database, by its row, knows of a newer state than memcached had, which may have come since.
-        case askingAgain(SessionRow?)
+        /// - Parameter waiting: here, when memcached was asked.
+        case askingAgain(SessionRow?, waiting: WriteIdentity?)
         /// More was acknowledged, or may have been, than the row or what waits here has, and memcached had nothing: has it still?
-        case makingSure(SessionRow?)
+        case makingSure(SessionRow?, waiting: WriteIdentity?)
         /// The row's state goes to memcached, which has one that it was made from.
         case placing(SessionRow, hasGoneBack: Bool)
         /// - Parameter isAlone: memcached cannot be asked.

@@ -26,6 +26,7 @@ final class DatabaseCall {
         case question(absences: Int)
         case place(PlaceRun)
         case reap(ReapRun)
+        case reaped(ReapRun, [RowChange])
         case nobody
     }
 
@@ -112,6 +113,8 @@ final class ReapRun {
     var rows: [DueRow] = []
     var findings: [ReapFinding] = []
     var left = 0
+    /// Those that something is done with.
+    var changed: [DueRow] = []
 
     init(gateway: Int, life: Int) {
         self.gateway = gateway

@@ -23,6 +23,7 @@ package struct SimulatedDatabase: Sendable {
             DueRow(
                 key: row.key,
                 identity: row.record.identity,
+                newest: row.newest,
                 isTombstone: row.record.isTombstone,
                 created: row.record.created,
                 written: row.record.written,
@@ -66,6 +67,7 @@ package struct SimulatedDatabase: Sendable {
                 row.expires = max(row.expires, expires)
             }
         case .mark(let key, let newest):
+            guard row != nil else { return .absent }
             return self.change(key, if: { !$0.record.isTombstone && $0.newest < newest }) { $0.newest = newest }
         case .confirm(let key, let identity):
             let isMeant: (SessionRow) -> Bool = {

@@ -114,14 +114,15 @@ extension SimulatedWorld {
             self.buried(run)
         case (.sync(let batch), .results(let results)):
             let now = self.timestamp(gateway)
-            let more = self.gateways[gateway].memory.batchWritten(batch, results, at: now)
+            let (next, rowless) = self.gateways[gateway].memory.batchWritten(batch, results, at: now)
             self.gateways[gateway].isSyncing = false
-            if !more.isEmpty { self.call(.apply(more), for: .nobody, gateway) }
+            if !next.isEmpty { self.call(.apply(next), for: .nobody, gateway) }
+            self.look(for: rowless, gateway)
         case (.sync(let batch), _):
             self.gateways[gateway].memory.batchFailed(batch)
             self.gateways[gateway].isSyncing = false
-        case (.touches(let batch), .results):
-            self.gateways[gateway].memory.touches.written(batch)
+        case (.touches(let batch), .results(let results)):
+            self.look(for: self.gateways[gateway].memory.touched(batch, results), gateway)
         case (.question(let absences), .due(let rows)):
             for row in rows { self.gateways[gateway].memory.adopt(row.key) }
             self.gateways[gateway].memory.caughtUp(absences)
@@ -132,7 +133,9 @@ extension SimulatedWorld {
             self.look(run, rows)
         case (.reap(let run), _):
             if self.reaper === run { self.reaper = nil }
-        case (.operation, .due), (.touches, _), (.question, _), (.nobody, _):
+        case (.reaped(let run, let changes), .results(let results)):
+            self.reaped(run, changes, results)
+        case (.operation, .due), (.touches, _), (.question, _), (.reaped, _), (.nobody, _):
             break
         }
     }
@@ -150,7 +153,6 @@ extension SimulatedWorld {
         self.gateways[gateway].beats = 0
         self.gateways[gateway].nextTouch = self.now + self.touchInterval
         self.gateways[gateway].placing = []
-        self.gateways[gateway].asking = []
         self.gateways[gateway].sawLoss = .min
         let life = self.gateways[gateway].life
         self.schedule(.beat(gateway: gateway, gatewayLife: life), in: self.chance.below(self.beat) + 1)

@@ -105,8 +105,9 @@ extension SimulatedWorld {
     /// All servers restart at once: what the visitors have seen last must come back, and nothing else.
     func restartEverything() {
         guard self.profile.hasDatabase, self.checker.violations.isEmpty else { return }
-        let limit =
-            self.now + 5_000_000 + Self.restingBeat + Int(self.weather.tier.syncInterval.wholeMilliseconds) * 1_000
+        // An interval until what waits is written, and another one until memcached is asked what others have saved.
+        let interval = Int(self.weather.tier.syncInterval.wholeMilliseconds) * 1_000
+        let limit = self.now + 5_000_000 + Self.restingBeat + 2 * interval
         while self.now < limit, !self.isDatabaseUpToDate, self.step(until: limit) {}
         for (number, gateway) in self.gateways.enumerated()
         where gateway.memory.queue.count > 0 || gateway.memory.queue.questionCount > 0

@@ -53,16 +53,23 @@ extension SimulatedWorld {
         run.left -= 1
         guard run.left == 0, self.gateways[run.gateway].life == run.gatewayLife else { return }
         let now = self.timestamp(run.gateway)
-        let reapAfter = self.weather.tier.reapAfter.wholeMilliseconds
-        let changes = zip(run.rows, run.findings).compactMap { row, finding in
-            ReapStep.step(for: row, finding, at: now, reapAfter: reapAfter).change(
-                of: row,
-                at: now,
-                reapAfter: reapAfter
-            )
+        var changes: [RowChange] = []
+        for (row, finding) in zip(run.rows, run.findings) {
+            let step = ReapStep.step(for: row, finding, at: now, self.weather.tier)
+            guard let change = step.change(of: row, at: now, self.weather.tier) else { continue }
+            changes.append(change)
+            run.changed.append(row)
         }
         if self.reaper === run { self.reaper = nil }
-        if !changes.isEmpty { self.call(.apply(changes), for: .nobody, run.gateway) }
+        if !changes.isEmpty { self.call(.apply(changes), for: .reaped(run, changes), run.gateway) }
+    }
+
+    func reaped(_ run: ReapRun, _ changes: [RowChange], _ results: [RowChangeResult]) {
+        let now = self.timestamp(run.gateway)
+        let next = run.changed.indices.compactMap { index in
+            ReapStep.next(for: run.changed[index], after: changes[index], results[index], at: now, self.weather.tier)
+        }
+        if !next.isEmpty { self.call(.apply(next), for: .nobody, run.gateway) }
     }
 
     /// The row of a session was taken away: that must have ended.

@@ -13,11 +13,8 @@ extension SimulatedWorld {
 
     /// What another gateway may have saved is asked for.
     func askForRivals(_ gateway: Int) {
-        let asked = self.gateways[gateway].memory.queue.toAsk(limit: 100, from: 0)
-        for (key, written) in asked.sorted(by: { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }).prefix(8) {
-            guard let session = self.session(key), self.gateways[gateway].asking.insert(session).inserted else {
-                continue
-            }
+        for (key, written) in self.gateways[gateway].memory.toAsk(limit: 8, at: self.timestamp(gateway)) {
+            guard let session = self.session(key) else { continue }
             self.start(
                 .look,
                 session: session,
@@ -32,8 +29,25 @@ extension SimulatedWorld {
         let gateway = operation.gateway
         guard self.gateways[gateway].life == operation.gatewayLife, let key = self.sessions[operation.session].key
         else { return }
-        self.gateways[gateway].asking.remove(operation.session)
-        self.gateways[gateway].memory.answered(key, written, self.finding(outcome, gateway))
+        let now = self.timestamp(gateway)
+        self.gateways[gateway].memory.answered(key, written, self.finding(outcome, gateway), at: now)
+    }
+
+    /// Sessions that have no row.
+    func look(for rowless: [SessionKey], _ gateway: Int) {
+        for session in rowless.compactMap({ self.session($0) }) {
+            let timeout = self.weather.loadTimeout
+            self.start(.look, session: session, gateway: gateway, for: .rowless, timeout: timeout)
+        }
+    }
+
+    func foundRowless(_ operation: RunningOperation, _ outcome: ReplicaOutcome) {
+        let gateway = operation.gateway
+        guard self.gateways[gateway].life == operation.gatewayLife, let key = self.sessions[operation.session].key,
+            case .live(let record, let expires) = self.finding(outcome, gateway)
+        else { return }
+        let now = self.timestamp(gateway)
+        self.gateways[gateway].memory.foundWithoutRow(record, key, expires: expires, at: now)
     }
 
     /// What a look into memcached tells the reaper, and whoever writes a row.

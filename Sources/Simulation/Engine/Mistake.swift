@@ -58,6 +58,8 @@ package enum Mistake: String, Sendable, CaseIterable {
     case durableLater
     /// The row is not told that there is a newer state.
     case noMark
+    /// The row is not told that another gateway may have something newer.
+    case rivalIgnored
     /// What memcached could not be told is only known to the gateway that was there.
     case noWord
     /// What memcached has after too many servers have forgotten is not compared with the database.

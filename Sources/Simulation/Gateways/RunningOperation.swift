@@ -17,6 +17,8 @@ final class RunningOperation {
         case reap(ReapRun, index: Int)
         /// What another gateway may have saved.
         case question(WriteIdentity)
+        /// What memcached has of a session that has no row.
+        case rowless
     }
 
     var machine: ReplicaOperation

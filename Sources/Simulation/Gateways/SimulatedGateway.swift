@@ -53,8 +53,6 @@ struct SimulatedGateway {
     var nextTouch: EventQueue.Time = 0
     /// Sessions of which memcached is being told.
     var placing: Set<Int> = []
-    /// Sessions of which memcached is asked what another gateway may have saved.
-    var asking: Set<Int> = []
     /// When it last saw that too many servers have forgotten what they had.
     var sawLoss = EventQueue.Time.min
 

@@ -157,6 +157,8 @@ extension SimulatedWorld {
             self.looked(run, index, outcome)
         case .question(let written):
             self.answered(operation, written, outcome)
+        case .rowless:
+            self.foundRowless(operation, outcome)
         }
     }
 

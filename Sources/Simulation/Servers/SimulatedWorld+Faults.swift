@@ -116,6 +116,11 @@ extension SimulatedWorld {
         case .hours:
             self.pass(seconds: self.chance.one(of: [30, 600, 3_700, 20 * 3_600, 25 * 3_600]))
         case .crashAll:
+            // The only fault of some profiles: gateways too.
+            for gateway in self.gateways.indices
+            where self.profile.hasOnlyTotalLosses && self.chance.isLucky(percent: 30) {
+                self.crashGateway(gateway)
+            }
             for server in self.servers.indices { self.crash(server) }
         case .isolation:
             self.isolate(self.chance.below(self.gateways.count))

@@ -25,7 +25,7 @@ extension DatabaseTier {
         self.withMemory { $0.reconfigure(self.configuration) }
         let store = HybridStore(replicas: replicas, tier: self)
         await withDiscardingTaskGroup { group in
-            group.addTask { await Self.repeatedly { await self.writeDue(isLast: false) } }
+            group.addTask { await Self.repeatedly { await self.writeDue(replicas.pool) } }
             group.addTask { await self.slideExpiries(replicas.pool) }
             group.addTask { await self.tellMemcached(store) }
             group.addTask { await self.askForRivals(replicas) }
@@ -35,7 +35,7 @@ extension DatabaseTier {
     }
 
     /// At every beat, until it is cancelled.
-    /// - Parameter body: false where the database is away: less and less often then.
+    /// - Parameter body: false where the database, or memcached, is away: less and less often then.
     private static func repeatedly(_ body: () async -> Bool) async {
         var pause = Self.beat
         while true {
@@ -76,13 +76,11 @@ extension DatabaseTier {
     private func askForRivals(_ replicas: SessionStore) async {
         await Self.repeatedly {
             while replicas.isReady, !Task.isCancelled {
-                let asked = self.withMemory {
-                    $0.queue.toAsk(limit: Self.questionsAtOnce, from: Int.random(in: 0..<Int.max))
-                }
+                let asked = self.withMemory { $0.toAsk(limit: Self.questionsAtOnce, at: StoreClock.now) }
                 if asked.isEmpty { return true }
                 let findings = await replicas.pool.findings(asked.map(\.key), at: StoreClock.now)
                 let answered = self.withMemory { memory in
-                    zip(asked, findings).count { memory.answered($0.key, $0.written, $1) }
+                    zip(asked, findings).count { memory.answered($0.key, $0.written, $1, at: StoreClock.now) }
                 }
                 if answered * 2 < asked.count { return false }
             }
@@ -111,7 +109,7 @@ extension DatabaseTier {
 
     /// Everything that waits.
     package func flush() async {
-        _ = await self.writeDue(isLast: true)
+        _ = await self.writeDue(nil)
         _ = await self.writeTouches(nil)
     }
 
@@ -129,8 +127,10 @@ extension DatabaseTier {
         self.report()
     }
 
+    /// - Parameter source: where sessions without a row are looked up; nil at the end, when everything that waits is due.
     /// - Returns: whether the database took it.
-    private func writeDue(isLast: Bool) async -> Bool {
+    private func writeDue(_ source: (any ReaperSource)?) async -> Bool {
+        let isLast = source == nil
         while isLast || !Task.isCancelled {
             let batch = self.withMemory { $0.nextBatch(limit: Self.batchSize, at: StoreClock.now, isLast: isLast) }
             if batch.isEmpty { return true }
@@ -140,12 +140,13 @@ extension DatabaseTier {
                 }
                 let written = zip(batch, results).filter { $1 != nil }
                 let failed = zip(batch, results).filter { $1 == nil }.map(\.0)
-                let more = self.withMemory { memory in
+                let (next, rowless) = self.withMemory { memory in
                     memory.counts.failures += failed.count
                     memory.batchFailed(failed)
                     return memory.batchWritten(written.map(\.0), written.compactMap(\.1), at: StoreClock.now)
                 }
-                _ = try? await self.apply(more)
+                _ = try? await self.apply(next)
+                if let source { await self.look(for: rowless, in: source) }
                 if !failed.isEmpty { return false }
             } catch {
                 self.withMemory { memory in

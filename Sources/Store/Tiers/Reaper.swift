@@ -164,29 +164,25 @@ package final class Reaper: Sendable {
     private func reap(_ rows: [DueRow], _ report: inout ReaperReport) async throws(DatabaseError) {
         let findings = await self.findings(rows)
         let now = self.clock()
-        let reapAfter = self.configuration.reapAfter.wholeMilliseconds
         var changes: [RowChange] = []
         var changed: [DueRow] = []
         for (row, finding) in zip(rows, findings) {
-            let step = ReapStep.step(for: row, finding, at: now, reapAfter: reapAfter)
+            let step = ReapStep.step(for: row, finding, at: now, self.configuration)
             switch step {
             case .delete, .leave: break
             case .refresh: report.refreshed += 1
             case .postpone: report.postponed += 1
             }
-            guard let change = step.change(of: row, at: now, reapAfter: reapAfter) else { continue }
+            guard let change = step.change(of: row, at: now, self.configuration) else { continue }
             changes.append(change)
             changed.append(row)
         }
         let results = try await self.database.applyEach(changes)
         report.rows += rows.count
-        // What the database knows better than memcached, written while that was away: not at every pass again.
-        var refused: [RowChange] = []
-        for (index, result) in results.enumerated() {
-            guard case .upsert = changes[index], case .refused(let current?) = result else { continue }
-            refused.append(.postpone(changed[index].key, current, due: now &+ reapAfter))
+        let next = changed.indices.compactMap { index in
+            ReapStep.next(for: changed[index], after: changes[index], results[index], at: now, self.configuration)
         }
-        _ = try await self.database.apply(refused)
+        _ = try await self.database.applyEach(next)
         for (index, row) in changed.enumerated() {
             guard case .delete = changes[index], results[index] == .applied else { continue }
             report.expired += 1

@@ -32,6 +32,8 @@ struct RivalGatewayTests {
     }
 
     private static let untilItIsWritten = Duration.seconds(Self.interval + 1)
+    /// Another interval later memcached is asked whether anybody has saved more.
+    private static let untilItIsConfirmed = Duration.seconds(2 * Self.interval + 1)
 
     @Test(arguments: [0, 1])
     func whatADeadGatewayHadSavedIsNotLostWithoutAWord(askedAt gateway: Int) async throws {
@@ -57,7 +59,7 @@ struct RivalGatewayTests {
         let directory = try TemporaryDirectory()
         let stack = try await Self.stack(directory)
         var visitor = await Self.visitor(stack)
-        try await Task.sleep(for: Self.untilItIsWritten)
+        try await Task.sleep(for: Self.untilItIsConfirmed)
         try await Self.loseMemcached(stack)
         try await stack.waitUntilComplete()
         let visit = await visitor.read(through: stack.client(0))

@@ -63,7 +63,9 @@ struct RivalTests {
         self.queue.saved(self.row(20, after: Self.rivals), isDue: false, at: 2_000)
         #expect(self.batch(at: 2_000) == ["mark 20"])
         #expect(self.batch(at: 5_000) == ["upsert 20, may be old"])
-        #expect(self.queue.toAsk(limit: 10, from: 3).map(\.written) == [Self.written])
+        // Whoever saved before may go on from it so long without seeing that there is a row to be told.
+        #expect(self.queue.toAsk(limit: 10, at: 9_999).isEmpty)
+        #expect(self.queue.toAsk(limit: 10, at: 10_000).map(\.written) == [Self.written])
     }
 
     @Test mutating func aRowThatNobodyElseHasSavedIsTheNewest() {
@@ -116,8 +118,9 @@ struct RivalTests {
         _ = self.batch(at: 2_200)
         #expect(self.batch(at: 5_000, isWritten: false) == ["upsert 25, may be old"])
         #expect(self.queue.questionCount == 0 && self.queue.hasRival(self.key, 25))
-        // At the end nobody would ask.
-        #expect(Self.names(self.queue.nextBatch(limit: 10, at: 5_001, isLast: true)) == ["upsert 25"])
+        // At the end nobody asks from here: the reaper does.
+        let last = self.queue.nextBatch(limit: 10, at: 5_001, isLast: true)
+        #expect(Self.names(last) == ["upsert 25, may be old"] && last.first?.row?.due == 15_001)
     }
 
     @Test mutating func whatIsSavedWhileItIsWrittenHasARivalToo() {
@@ -141,7 +144,23 @@ struct RivalTests {
         self.queue.saved(self.row(30, after: Self.written, synced: 5_000), isDue: false, at: 5_002)
         // An answer to what was asked before.
         self.queue.answered(self.key, Self.written, found: Self.written)
+        self.queue.unanswered(self.key, Self.written, at: 5_002)
         #expect(self.queue.questionCount == 0 && self.batch(at: 5_003) == ["mark 30"])
+        #expect(self.queue.toAsk(limit: 10, at: 20_000).isEmpty)
+        // Nor is the row told of what waits behind a failure.
+        self.queue.batchFailed([.confirm(self.key, Self.written)])
+        #expect(self.queue.questionCount == 0)
+    }
+
+    @Test mutating func whatIsWrittenAgainIsAskedForAnIntervalAfterThat() {
+        self.queue.saved(self.row(20, after: Self.rivals), isDue: false, at: 2_000)
+        _ = self.batch(at: 2_000)
+        #expect(self.batch(at: 5_000) == ["upsert 20, may be old"])
+        self.queue.saved(self.row(25, after: Self.rivals, synced: 3_000), isDue: false, at: 5_001)
+        _ = self.batch(at: 5_001)
+        #expect(self.batch(at: 8_000) == ["upsert 25, may be old"])
+        #expect(self.queue.toAsk(limit: 10, at: 12_999).isEmpty)
+        #expect(self.queue.toAsk(limit: 10, at: 13_000).map(\.written.version) == [25])
     }
 
     @Test mutating func questionsAreBoundedAndNoneKeepsTheOthersWaiting() throws {
@@ -151,9 +170,16 @@ struct RivalTests {
         _ = self.batch(at: 2_000)
         _ = self.batch(at: 2_000)
         #expect(self.batch(at: 5_000).count == 10)
-        #expect(Set([0, 4, 8].flatMap { self.queue.toAsk(limit: 4, from: $0).map(\.key) }).count == 10)
+        var asked: Set<SessionKey> = []
+        for _ in 0..<3 {
+            for (key, written) in self.queue.toAsk(limit: 4, at: 10_000) {
+                asked.insert(key)
+                self.queue.unanswered(key, written, at: 10_000)
+            }
+        }
+        #expect(asked.count == 10)
         for number in 10..<SyncQueue.maximumQuestions {
-            self.queue.question(try #require(Self.key(number)), Self.written)
+            self.queue.question(try #require(Self.key(number)), Self.written, from: 10_000)
         }
         self.queue.saved(self.row(20, after: Self.rivals, Self.key(-1)), isDue: false, at: 5_000)
         #expect(self.batch(at: 5_000) == ["upsert 20, may be old"])

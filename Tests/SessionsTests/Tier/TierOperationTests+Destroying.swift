@@ -35,12 +35,33 @@ extension TierOperationTests {
         let row = self.row(20, after: [10])
         let changes = [RowChange.upsert(row, over: .ancestors)]
         let rival = WriteIdentity(version: 15, writer: 2)
-        let more = self.memory.batchWritten(changes, [.refused(current: rival)], at: 7_000)
+        let more = self.memory.batchWritten(changes, [.refused(current: rival)], at: 7_000).next
         guard case .postpone(_, let identity, let due)? = more.first else {
             Issue.record("\(more.count) changes")
             return
         }
         #expect(identity == rival && due == SessionRow.dueAtOnce)
-        #expect(self.memory.batchWritten(changes, [.applied], at: 7_000).isEmpty)
+        #expect(self.memory.batchWritten(changes, [.applied], at: 7_000).next.isEmpty)
+    }
+
+    /// Another gateway made the session, and its row is still to come: from that state.
+    @Test mutating func whatWaitsIsDueAtOnceWhereNoRowCouldBeTold() {
+        self.memory.saved(self.record(20, after: [10]), self.key, isDue: false, at: 1_000_000)
+        let marks = self.memory.nextBatch(limit: 10, at: 1_000_000, isLast: false)
+        guard case .mark(self.key, 20)? = marks.first, marks.count == 1 else {
+            Issue.record("\(marks.count) changes")
+            return
+        }
+        let told = self.memory.batchWritten(marks, [.absent], at: 1_000_001)
+        #expect(told.next.isEmpty && told.rowless.isEmpty)
+        let batch = self.memory.nextBatch(limit: 10, at: 1_000_001, isLast: false)
+        #expect(batch.compactMap(\.row?.record.identity.version) == [20])
+        // While it is being written it is not due again.
+        #expect(self.memory.batchWritten(marks, [.absent], at: 1_000_002).rowless.isEmpty)
+        #expect(self.memory.nextBatch(limit: 10, at: 1_000_002, isLast: false).isEmpty)
+        _ = self.memory.batchWritten(batch, [.applied], at: 1_000_003)
+        // Where nothing waits, memcached is asked for it.
+        #expect(self.memory.batchWritten(marks, [.absent], at: 1_000_004).rowless == [self.key])
+        #expect(self.memory.batchWritten(marks, [.refused(current: nil)], at: 1_000_004).rowless.isEmpty)
     }
 }

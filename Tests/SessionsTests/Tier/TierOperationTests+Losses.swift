@@ -130,6 +130,25 @@ extension TierOperationTests {
         #expect(steps.last == "save 20")
     }
 
+    /// After memcached had been asked, even for the second time.
+    @Test mutating func whatIsSavedHereMeanwhileIsNotLost() {
+        let (row, old) = (self.row(10, newest: 15), self.session(15, after: [10]))
+        for (first, second) in [(TierOperation.Answer.loaded(.none), nil), (.loaded(.live(self.session(10))), old)] {
+            self.memory.memcachedHasForgotten(at: second == nil ? 0 : 1_000_000)
+            var operation = TierOperation(.load(client: nil), key: self.key)
+            _ = operation.start(&self.memory, self.moment)
+            _ = operation.answered(first, &self.memory, self.moment)
+            #expect(Self.name(operation.answered(.row(row), &self.memory, self.moment)) == "load")
+            // On top of another gateway's, which may have more.
+            self.memory.saved(self.record(20, after: [15], of: 2), self.key, isDue: false, at: 1_000_000)
+            let again = TierOperation.Answer.loaded(second.map { .live($0) } ?? .none)
+            #expect(
+                Self.name(operation.answered(again, &self.memory, self.moment)) == (second == nil ? "load" : "live 15")
+            )
+            self.memory.written(.upsert(self.row(20)))
+        }
+    }
+
     /// Nobody knows what it acknowledged on top of what waits here: it may be dead.
     @Test mutating func whatAnotherGatewayMayHaveSavedIsLostWithMemcached() {
         self.memory.saved(self.record(20, after: [10], of: 2), self.key, isDue: false, at: 1_000_000)

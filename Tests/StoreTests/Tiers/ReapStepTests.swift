@@ -6,11 +6,20 @@ import Testing
 @testable import Store
 
 struct ReapStepTests {
+    private static let tier: TierConfiguration = {
+        guard let keyspace = SessionKeyspace(prefix: "sg:", site: "test") else { preconditionFailure("no keyspace") }
+        var tier = TierConfiguration(keyspace: keyspace, idleLifetime: .seconds(10), absoluteLifetime: .seconds(90))
+        tier.minimumReapAfter = .seconds(30)
+        tier.syncInterval = .seconds(5)
+        return tier
+    }()
+
     private static func row(expires: UInt64, isTombstone: Bool = false) throws -> DueRow {
         let keyspace = try #require(SessionKeyspace(prefix: "sg:", site: "test"))
         return DueRow(
             key: keyspace.key(for: try #require(SessionID("some-session-or-another"))),
             identity: WriteIdentity(version: 1, writer: 1),
+            newest: 1,
             isTombstone: isTombstone,
             created: 1_000,
             written: 2_000,
@@ -33,12 +42,45 @@ struct ReapStepTests {
     )
 
     private static func step(_ row: DueRow, _ finding: ReapFinding, at now: UInt64 = 50_000) -> ReapStep {
-        .step(for: row, finding, at: now, reapAfter: 30_000)
+        .step(for: row, finding, at: now, Self.tier)
     }
 
     @Test func whatLivesInMemcachedIsNeverExpired() throws {
         let step = Self.step(try Self.row(expires: 10_000), .live(Self.record, expires: 60_000))
         #expect(step == .refresh(Self.record, expires: 60_000))
+    }
+
+    /// Where another gateway should have written it: it may live, and go on from it.
+    @Test func aRowThatWasOldMayBeOldUntilItIsLookedAtAgain() throws {
+        var row = try Self.row(expires: 60_000)
+        let refresh = ReapStep.refresh(Self.record, expires: 90_000)
+        let change = try #require(refresh.change(of: row, at: 50_000, Self.tier))
+        #expect(change.row?.newest == 10 && change.row?.due == 60_000)
+        #expect(Self.next(row, change, .applied) == nil)
+        // The next time.
+        row.identity = Self.record.identity
+        row.newest = 10
+        let again = try #require(refresh.change(of: row, at: 60_000, Self.tier))
+        #expect(again.row?.newest == 9 && again.row?.due == 90_000)
+        #expect(Self.next(row, again, .applied) == "confirm 9")
+        row.newest = 12
+        #expect(Self.next(row, again, .applied) == nil)
+    }
+
+    @Test func whatTheDatabaseKnowsBetterIsLeftForALongTime() throws {
+        let row = try Self.row(expires: 60_000)
+        let change = try #require(ReapStep.refresh(Self.record, expires: 90_000).change(of: row, at: 50_000, Self.tier))
+        #expect(Self.next(row, change, .refused(current: WriteIdentity(version: 20, writer: 2))) == "postpone 80000")
+        #expect(Self.next(row, change, .refused(current: nil)) == nil && Self.next(row, change, nil) == nil)
+    }
+
+    private static func next(_ row: DueRow, _ change: RowChange, _ result: RowChangeResult?) -> String? {
+        switch ReapStep.next(for: row, after: change, result, at: 50_000, Self.tier) {
+        case nil: nil
+        case .confirm(_, let identity)?: "confirm \(identity.version)"
+        case .postpone(_, _, let due)?: "postpone \(due)"
+        default: "another"
+        }
     }
 
     @Test func whatMemcachedCannotTellStays() throws {
@@ -63,7 +105,7 @@ struct ReapStepTests {
         row.due = SessionRow.unplaced
         #expect(Self.step(row, .none) == .leave)
         #expect(Self.step(row, .live(Self.record, expires: 60_000)) == .leave)
-        if ReapStep.leave.change(of: row, at: 50_000, reapAfter: 30_000) != nil { Issue.record("it is changed") }
+        if ReapStep.leave.change(of: row, at: 50_000, Self.tier) != nil { Issue.record("it is changed") }
         row = try Self.row(expires: 10_000, isTombstone: true)
         row.due = SessionRow.unplaced
         #expect(Self.step(row, .unavailable) == .leave)
