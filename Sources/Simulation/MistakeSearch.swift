@@ -31,7 +31,8 @@ package struct MistakeSearch: Sendable {
         MistakeSearch(.tombRowDropped, in: "2 of 3 and a database", histories: 20),
         MistakeSearch(.durableLater, in: "2 of 3 and a database", histories: 20),
         MistakeSearch(.oldCopies, in: "2 of 3 and a database", histories: 2_000),
-        MistakeSearch(.noMark, in: "1 of 1 and a database", histories: 1_000),
+        MistakeSearch(.noMark, in: "2 of 3 and a database, only losses", histories: 500),
+        MistakeSearch(.rivalIgnored, in: "2 of 3 and a database, only losses", histories: 4_000),
         MistakeSearch(.noWord, in: "2 of 3 and a database, only gateways", histories: 1_000),
         MistakeSearch(.reapUnasked, in: "2 of 3 and a database, long times", histories: 100),
     ]

@@ -18,6 +18,8 @@ final class SimulatedWorld {
         let key: SessionKey?
         /// A moment before which its expiry was slid for sure.
         var used: EventQueue.Time = 0
+        /// How much earlier than by the time of the world it may run out, as servers' clocks have jumped.
+        var aged: EventQueue.Time = 0
         /// The last moment at which any server may have slid it.
         var slid: EventQueue.Time = 0
         var losses = ItemLosses()

@@ -41,6 +41,14 @@ extension TierOperation {
         case (.placing(_, hasGoneBack: false), .written(.discarded)):
             // Somebody has gone on from what memcached had.
             return self.searchAgain(inMemcached: true)
+        case (.placing(let row, hasGoneBack: true), .written(.discarded)):
+            self.state = .overtaken(row)
+            return .loadReplicas
+        case (.overtaken, .loaded(.live(var session))):
+            session.hasGoneBack = true
+            return self.live(session, &memory, moment)
+        case (.overtaken(let row), _):
+            return self.served(row, hasGoneBack: true, &memory, moment)
         case (.placing(let row, let hasGoneBack), _):
             return self.served(row, hasGoneBack: hasGoneBack, &memory, moment)
         case (.burying(let row), .buried(let isInMemcached, let isInDatabase)):
@@ -130,8 +138,10 @@ extension TierOperation {
         }
         if session.isDegraded { return self.served(row, &memory, moment) }
         // Chosen is what memcached has. What the database was told alone follows it, or came from a state that somebody
-        // else has gone on from.
-        guard row.mayReplace(session.record.identity, .ancestors) else {
+        // else has gone on from. Where it has forgotten, that is so of what the database was told alone: anything else was chosen
+        // once, and what memcached has now was not seen then, or has been gone on from.
+        let wasChosen = hasForgotten && row.due != SessionRow.unplaced
+        guard wasChosen || row.mayReplace(session.record.identity, .ancestors) else {
             memory.compared(self.key)
             return self.live(session, &memory, moment)
         }

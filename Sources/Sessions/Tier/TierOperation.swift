@@ -72,6 +72,8 @@ package struct TierOperation: Sendable {
         case makingSure(SessionRow?, waiting: WriteIdentity?)
         /// The row's state goes to memcached, which has one that it was made from.
         case placing(SessionRow, hasGoneBack: Bool)
+        /// Somebody has gone on from what memcached had; that the session went back is still to be said.
+        case overtaken(SessionRow)
         /// - Parameter isAlone: memcached cannot be asked.
         case searching(isAlone: Bool)
         /// The row gets a version above all that is known of what is lost.

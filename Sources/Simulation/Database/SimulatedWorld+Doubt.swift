@@ -97,7 +97,7 @@ extension SimulatedWorld {
 
     func mayHaveExpired(_ session: Int) -> Bool {
         let idle = self.weather.idleSeconds * 1_000_000
-        return self.now > self.sessions[session].used + idle - min(60_000_000, idle / 2)
+        return self.now > self.sessions[session].used + idle - min(60_000_000, idle / 2) - self.sessions[session].aged
     }
 
     // MARK: In peace

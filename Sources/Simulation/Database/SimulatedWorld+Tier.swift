@@ -164,11 +164,7 @@ extension SimulatedWorld {
         self.note(session, "g\(run.gateway) hybrid load @\(run.began) ends: \(outcome.name)")
         switch outcome {
         case .live(let stored):
-            if stored.hasGoneBack {
-                // What expires in memcached before the row has it is lost there.
-                if run.mayHaveExpired { self.lostAllMemory(session) }
-                self.saidToHaveGoneBack(session)
-            }
+            if stored.hasGoneBack { self.saidToHaveGoneBack(session) }
             request.stored = stored
             request.loaded = stored.loaded
             request.base = self.verified(stored.record, session)

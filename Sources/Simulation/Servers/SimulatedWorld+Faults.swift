@@ -288,8 +288,10 @@ extension SimulatedWorld {
         self.note(-1, "the clock of s\(server) jumps by \(seconds) s")
         let sessions = self.sessions.indices.filter { self.servers[server].item($0, at: self.now) != nil }
         self.servers[server].jump(time)
-        for session in sessions where self.servers[server].item(session, at: self.now) == nil {
-            self.lost(session, on: server)
+        for session in sessions {
+            // With a database it goes back to its row then.
+            if self.profile.hasDatabase { self.sessions[session].aged += max(0, time) }
+            if self.servers[server].item(session, at: self.now) == nil { self.lost(session, on: server) }
         }
     }
 }

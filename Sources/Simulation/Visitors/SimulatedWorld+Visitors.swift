@@ -89,6 +89,8 @@ extension SimulatedWorld {
         self.settleDoubt(of: request.session)
         if self.profile.hasDatabase {
             self.figures.loads += 1
+            // What expires in memcached before the row has it is lost there.
+            if self.mayHaveExpired(request.session) { self.lostAllMemory(request.session) }
             let beginning = self.checker.readBegan(session.number)
             return self.start(.load(client: nil), request.session, request.gateway, for: .load(request, beginning))
         }

@@ -105,6 +105,31 @@ extension TierOperationTests {
         #expect(self.play(.load(client: nil), [.loaded(.live(next))]) == ["load", "live 15"])
     }
 
+    /// In the moment between: what memcached has then is the session, and the row has been told.
+    @Test mutating func whereSomebodyHasGoneOnFromAnOlderCopyTheLossIsStillSaid() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let (old, row) = (self.session(10), self.row(15, after: [10], newest: 20))
+        let again: [TierOperation.Answer] = [
+            .loaded(.live(old)), .row(row), .loaded(.live(old)), .changed(.applied), .written(.discarded(winner: 30)),
+        ]
+        let found = self.play(.load(client: nil), again + [.loaded(.live(self.session(30, after: [10])))])
+        #expect(found.suffix(2) == ["load", "live 30 reverted"])
+        let unavailable = self.play(.load(client: nil), again + [.loaded(.unavailable)])
+        #expect(unavailable.suffix(2) == ["load", "live 15 degraded reverted"])
+    }
+
+    /// A copy of a save that was never acknowledged, on a server that was no holder: by it a session that had been chosen, and is in
+    /// the row, would be lost.
+    @Test mutating func whereMemcachedHasForgottenARowThatWasChosenCounts() {
+        self.memory.memcachedHasForgotten(at: 1_000_000)
+        let stray = TierOperation.Answer.loaded(.live(self.session(12, after: [10])))
+        var row = self.row(15, after: [11, 10])
+        #expect(self.play(.load(client: nil), [stray, .row(row), stray]).last == "save 15")
+        // What only the database was told came from a state that others have gone on from.
+        row.due = SessionRow.unplaced
+        #expect(self.play(.load(client: nil), [stray, .row(row), stray]).last == "live 12")
+    }
+
     @Test mutating func whatTheRowIsOlderThanAndMemcachedTooIsLost() {
         self.memory.memcachedHasForgotten(at: 1_000_000)
         let (left, row) = (self.session(15), self.row(10, newest: 2_000_000_000))
