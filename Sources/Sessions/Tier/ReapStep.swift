@@ -1,14 +1,3 @@
-/// What the reaper knows of a due row beside what stands in it.
-package enum ReapFinding: Sendable {
-    /// There is no memcached: the row is all there is, but for expiries that another process has not written yet.
-    case alone(patience: SessionRecord.Timestamp)
-    case live(SessionRecord, expires: SessionRecord.Timestamp)
-    /// Memcached is sure that it has nothing, or a tombstone.
-    case none
-    /// Memcached cannot tell.
-    case unavailable
-}
-
 /// What becomes of a due row. Decides, and does nothing.
 package enum ReapStep: Sendable, Equatable {
     /// It has ended for certain.
@@ -22,7 +11,7 @@ package enum ReapStep: Sendable, Equatable {
 
     package static func step(
         for row: DueRow,
-        _ finding: ReapFinding,
+        _ finding: MemcachedFinding,
         at now: SessionRecord.Timestamp,
         _ tier: TierConfiguration
     ) -> ReapStep {

@@ -249,7 +249,7 @@ package struct TierMemory: Sendable {
     package mutating func answered(
         _ key: SessionKey,
         _ written: WriteIdentity,
-        _ finding: ReapFinding,
+        _ finding: MemcachedFinding,
         at now: SessionRecord.Timestamp
     ) -> Bool {
         switch finding {

@@ -111,7 +111,7 @@ final class ReapRun {
     let gateway: Int
     let gatewayLife: Int
     var rows: [DueRow] = []
-    var findings: [ReapFinding] = []
+    var findings: [MemcachedFinding] = []
     var left = 0
     /// Those that something is done with.
     var changed: [DueRow] = []

@@ -45,10 +45,10 @@ extension SimulatedWorld {
     }
 
     func looked(_ run: ReapRun, _ index: Int, _ outcome: ReplicaOutcome) {
-        self.found(run, index, self.finding(outcome, run.gateway))
+        self.found(run, index, MemcachedFinding(outcome, at: self.timestamp(run.gateway)))
     }
 
-    private func found(_ run: ReapRun, _ index: Int, _ finding: ReapFinding) {
+    private func found(_ run: ReapRun, _ index: Int, _ finding: MemcachedFinding) {
         run.findings[index] = finding
         run.left -= 1
         guard run.left == 0, self.gateways[run.gateway].life == run.gatewayLife else { return }

@@ -30,7 +30,7 @@ extension SimulatedWorld {
         guard self.gateways[gateway].life == operation.gatewayLife, let key = self.sessions[operation.session].key
         else { return }
         let now = self.timestamp(gateway)
-        self.gateways[gateway].memory.answered(key, written, self.finding(outcome, gateway), at: now)
+        self.gateways[gateway].memory.answered(key, written, MemcachedFinding(outcome, at: now), at: now)
     }
 
     /// Sessions that have no row.
@@ -43,24 +43,10 @@ extension SimulatedWorld {
 
     func foundRowless(_ operation: RunningOperation, _ outcome: ReplicaOutcome) {
         let gateway = operation.gateway
-        guard self.gateways[gateway].life == operation.gatewayLife, let key = self.sessions[operation.session].key,
-            case .live(let record, let expires) = self.finding(outcome, gateway)
-        else { return }
         let now = self.timestamp(gateway)
+        guard self.gateways[gateway].life == operation.gatewayLife, let key = self.sessions[operation.session].key,
+            case .live(let record, let expires) = MemcachedFinding(outcome, at: now)
+        else { return }
         self.gateways[gateway].memory.foundWithoutRow(record, key, expires: expires, at: now)
-    }
-
-    /// What a look into memcached tells the reaper, and whoever writes a row.
-    func finding(_ outcome: ReplicaOutcome, _ gateway: Int) -> ReapFinding {
-        switch outcome {
-        case .chosen(let loaded):
-            let seconds = loaded.secondsToLive ?? Int(loaded.record.idleSeconds)
-            let left = SessionRecord.Timestamp(max(0, seconds)) * 1_000
-            return .live(loaded.record, expires: self.timestamp(gateway) + left)
-        case .none:
-            return .none
-        case .unavailable, .destroyed, .discarded, .unknown, .degraded, .beyondRepair:
-            return .unavailable
-        }
     }
 }

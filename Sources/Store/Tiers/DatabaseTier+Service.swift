@@ -45,7 +45,7 @@ extension DatabaseTier {
         }
     }
 
-    private func slideExpiries(_ source: any ReaperSource) async {
+    private func slideExpiries(_ source: ReplicaPool) async {
         var next = ContinuousClock.now + self.touchInterval
         await Self.repeatedly {
             guard ContinuousClock.now >= next || self.withMemory({ $0.touches.isFull }) else { return true }
@@ -129,7 +129,7 @@ extension DatabaseTier {
 
     /// - Parameter source: where sessions without a row are looked up; nil at the end, when everything that waits is due.
     /// - Returns: whether the database took it.
-    private func writeDue(_ source: (any ReaperSource)?) async -> Bool {
+    private func writeDue(_ source: ReplicaPool?) async -> Bool {
         let isLast = source == nil
         while isLast || !Task.isCancelled {
             let batch = self.withMemory { $0.nextBatch(limit: Self.batchSize, at: StoreClock.now, isLast: isLast) }
@@ -179,7 +179,7 @@ extension DatabaseTier {
     /// Those that wait now.
     /// - Parameter source: where sessions without a row are looked up; nil at the end, when there is no time for that.
     /// - Returns: whether the database took them.
-    private func writeTouches(_ source: (any ReaperSource)?) async -> Bool {
+    private func writeTouches(_ source: ReplicaPool?) async -> Bool {
         for batch in self.withMemory({ $0.touches.pass(by: Self.batchSize) }) {
             if source != nil, Task.isCancelled { return true }
             do throws(DatabaseError) {
@@ -194,7 +194,7 @@ extension DatabaseTier {
     }
 
     /// Sessions that memcached has and the database does not: with what memcached has of them they are due.
-    private func look(for rowless: [SessionKey], in source: any ReaperSource) async {
+    private func look(for rowless: [SessionKey], in source: ReplicaPool) async {
         // Not all of their data at once.
         for start in stride(from: 0, to: rowless.count, by: Self.questionsAtOnce) {
             let keys = Array(rowless[start..<min(start + Self.questionsAtOnce, rowless.count)])

@@ -2,49 +2,6 @@ package import Database
 package import Logging
 package import Sessions
 
-/// Where the reaper, and whoever writes a row, looks up what memcached has of a session.
-package protocol ReaperSource: Sendable {
-    /// Without sliding its expiry.
-    func finding(_ key: SessionKey) async -> ReaperFinding
-}
-
-extension ReaperSource {
-    /// With the time at which the session runs out, by the caller's clock.
-    func finding(_ key: SessionKey, at now: SessionRecord.Timestamp) async -> ReapFinding {
-        switch await self.finding(key) {
-        case .live(let record, let seconds):
-            let left = seconds.map { UInt64(max(0, $0)) * 1_000 } ?? UInt64(record.idleSeconds) * 1_000
-            return .live(record, expires: min(now &+ left, record.absoluteDeadline))
-        case .none: return .none
-        case .unavailable: return .unavailable
-        }
-    }
-
-    /// In the order of the keys; at most 16 are under way at a time.
-    func findings(_ keys: [SessionKey], at now: SessionRecord.Timestamp) async -> [ReapFinding] {
-        await withTaskGroup(of: (Int, ReapFinding).self) { group in
-            var findings = [ReapFinding](repeating: .unavailable, count: keys.count)
-            var rest = keys.indices.makeIterator()
-            func ask() {
-                guard let index = rest.next() else { return }
-                group.addTask { (index, await self.finding(keys[index], at: now)) }
-            }
-            for _ in 0..<16 { ask() }
-            for await (index, finding) in group {
-                findings[index] = finding
-                ask()
-            }
-            return findings
-        }
-    }
-}
-
-package enum ReaperFinding: Sendable {
-    case live(SessionRecord, secondsToLive: Int?)
-    case none
-    case unavailable
-}
-
 /// What a pass of the reaper did.
 package struct ReaperReport: Sendable, Equatable {
     package var rows = 0
@@ -60,7 +17,7 @@ package struct ReaperReport: Sendable, Equatable {
 package final class Reaper: Sendable {
     private let database: any SessionDatabase
     private let configuration: TierConfiguration
-    private let source: (any ReaperSource)?
+    private let source: ReplicaPool?
     private let sessionLog: SessionLog?
     private let site: String
     private let logger: Logger
@@ -73,7 +30,7 @@ package final class Reaper: Sendable {
     package init(
         database: any SessionDatabase,
         configuration: TierConfiguration,
-        source: (any ReaperSource)?,
+        source: ReplicaPool?,
         sessionLog: SessionLog?,
         site: String,
         logger: Logger,
@@ -191,14 +148,14 @@ package final class Reaper: Sendable {
     }
 
     /// In the order of the rows.
-    private func findings(_ rows: [DueRow]) async -> [ReapFinding] {
+    private func findings(_ rows: [DueRow]) async -> [MemcachedFinding] {
         guard let source = self.source else {
             let patience = self.configuration.touchInterval.wholeMilliseconds * 2
             return rows.map { _ in .alone(patience: patience) }
         }
         // A tombstone's fate is not memcached's affair.
         let asked = rows.indices.filter { !rows[$0].isTombstone }
-        var findings = [ReapFinding](repeating: .unavailable, count: rows.count)
+        var findings = [MemcachedFinding](repeating: .unavailable, count: rows.count)
         for (index, finding) in zip(asked, await source.findings(asked.map { rows[$0].key }, at: self.clock())) {
             findings[index] = finding
         }

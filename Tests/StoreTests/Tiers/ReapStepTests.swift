@@ -41,7 +41,7 @@ struct ReapStepTests {
         payload: ByteBuffer()
     )
 
-    private static func step(_ row: DueRow, _ finding: ReapFinding, at now: UInt64 = 50_000) -> ReapStep {
+    private static func step(_ row: DueRow, _ finding: MemcachedFinding, at now: UInt64 = 50_000) -> ReapStep {
         .step(for: row, finding, at: now, Self.tier)
     }
 
