@@ -17,6 +17,11 @@ enum SiteTier: Sendable {
         }
     }
 
+    /// Nil where the database is all there is.
+    var besideMemcached: DatabaseTier? {
+        if case .beside(let tier) = self { tier } else { nil }
+    }
+
     var reaperFigures: ReaperFigures {
         switch self {
         case .alone(let shared): shared.reaperFigures
@@ -50,6 +55,7 @@ extension GatewayConfiguration.Site {
             database: tier.database,
             configuration: tier.configuration,
             source: source,
+            tier: tier.besideMemcached,
             sessionLog: log,
             site: self.storeName,
             logger: logger,

@@ -26,6 +26,8 @@ package struct PlaceOperation: Sendable {
 
     private let key: SessionKey
     private var row: SessionRow?
+    /// What is being saved.
+    private var proposal: SessionRecord?
 
     package init(key: SessionKey) {
         self.key = key
@@ -53,7 +55,11 @@ package struct PlaceOperation: Sendable {
             // Whoever comes asks the database.
             return self.placed(&memory, due: SessionRow.dueAtOnce)
         case .saved:
-            return self.placed(&memory, due: self.later(memory, at: now))
+            guard let proposal, proposal.identity != self.row?.record.identity else {
+                return self.placed(&memory, due: self.later(memory, at: now))
+            }
+            memory.mayBeSaved(self.key, version: proposal.identity.version)
+            return self.placed(&memory, due: SessionRow.dueAtOnce)
         case .changed:
             return .finish(isDone: true)
         case .destroyed(false), .seen, .failed:
@@ -62,21 +68,26 @@ package struct PlaceOperation: Sendable {
     }
 
     /// What the database was told alone follows what memcached has, or came from a state that somebody else has gone on from:
-    /// then memcached's counts.
-    private func compared(
+    /// then memcached's counts, and gets a version above the row's, so that the reaper can put it there.
+    private mutating func compared(
         _ session: StoredSession,
         _ memory: inout TierMemory,
         at now: SessionRecord.Timestamp
     ) -> Step {
-        guard let row, row.record.identity.version > session.version, row.isLive(at: now),
-            row.mayReplace(session.record.identity, .ancestors)
-        else {
+        guard let row, row.record.identity.version > session.version, row.isLive(at: now) else {
             let isOneLine =
                 session.record.identity == self.row?.record.identity
                 || session.record.ancestors.contains { $0 == self.row?.record.identity }
             return self.placed(&memory, due: isOneLine ? self.later(memory, at: now) : SessionRow.dueAtOnce)
         }
-        return .save(session.loaded, proposal: row.record)
+        var proposal = row.record
+        if !row.mayReplace(session.record.identity, .ancestors) {
+            proposal = session.record
+            proposal.ancestors = session.record.lineage
+            proposal.identity = memory.newIdentity(after: row.record.identity.version, at: now)
+        }
+        self.proposal = proposal
+        return .save(session.loaded, proposal: proposal)
     }
 
     /// Whatever memcached has beyond the row, some gateway has to write: not before that is the row compared, or it would no

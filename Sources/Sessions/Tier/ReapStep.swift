@@ -44,11 +44,8 @@ package enum ReapStep: Sendable, Equatable {
         case .refresh(let record, let expires):
             let due = min(max(expires, now &+ 1_000), now &+ tier.reapAfter.wholeMilliseconds)
             var refreshed = SessionRow(key: row.key, record: record, expires: expires, due: due, synced: now, saves: 0)
-            if record.identity != row.identity {
-                // The gateway that has it to write, if it lives, takes the row for older than what it saves next.
-                refreshed.newest = refreshed.maybeNewer
-                refreshed.due = min(due, tier.soon(after: now))
-            }
+            // The gateway that has it to write, if it lives, takes the row for older than what it saves next.
+            if record.identity != row.identity { refreshed.newest = refreshed.maybeNewer }
             return .upsert(refreshed)
         case .postpone(let due):
             return .postpone(row.key, row.identity, due: max(due, now &+ 1_000))
@@ -57,24 +54,27 @@ package enum ReapStep: Sendable, Equatable {
         }
     }
 
-    /// What is to be done with the row after that.
-    package static func next(
-        for row: DueRow,
-        after change: RowChange,
+    /// The row is what the database knows better than memcached, written while that was away: not at every pass again.
+    package static func afterwards(
+        _ change: RowChange,
         _ result: RowChangeResult?,
         at now: SessionRecord.Timestamp,
         _ tier: TierConfiguration
     ) -> RowChange? {
-        guard case .upsert(let refreshed, _) = change else { return nil }
-        switch result {
-        case .refused(let current?):
-            // What the database knows better than memcached, written while that was away: not at every pass again.
-            return .postpone(row.key, current, due: now &+ tier.reapAfter.wholeMilliseconds)
-        case .applied where row.identity == refreshed.record.identity && row.newest == refreshed.maybeNewer:
-            // Whoever wrote it has written since what it had, or is gone.
-            return .confirm(row.key, row.identity)
-        default:
-            return nil
-        }
+        guard case .upsert = change, case .refused(let current?) = result else { return nil }
+        return .postpone(change.key, current, due: now &+ tier.reapAfter.wholeMilliseconds)
+    }
+
+    /// - Returns: what the row is now, where it says that it may be old, and the gateway that should ask is gone, or is none: for
+    ///   `TierMemory.question`.
+    package static func inQuestion(
+        _ row: DueRow,
+        after change: RowChange,
+        _ result: RowChangeResult?
+    ) -> WriteIdentity? {
+        guard case .upsert(let refreshed, _) = change, result == .applied,
+            max(row.newest, refreshed.newest) == refreshed.maybeNewer
+        else { return nil }
+        return refreshed.record.identity
     }
 }

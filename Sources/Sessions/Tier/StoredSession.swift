@@ -9,9 +9,9 @@ package struct StoredSession: Sendable {
     package var isFromDatabase = false
     /// A newer state of it had been acknowledged and is lost. Said once.
     package var hasGoneBack = false
-    /// A newer state of it had been acknowledged, and whether that is lost nobody knows while memcached cannot be asked. A save
-    /// that goes on from here leaves it behind, and says so.
-    package var isOfOldRow = false
+    /// The version of a newer state that had been acknowledged, and whether that is lost nobody knows while memcached cannot be
+    /// asked. A save that goes on from here leaves it behind, and says so.
+    package var leavesBehind: UInt64?
 
     package init(loaded: LoadedRecord, isDegraded: Bool) {
         self.loaded = loaded
@@ -27,6 +27,8 @@ package struct StoredSession: Sendable {
     package var record: SessionRecord { self.loaded.record }
     package var version: UInt64 { self.record.identity.version }
     package var payload: ByteBuffer { self.record.payload }
+    /// What the version of a save from here must exceed.
+    package var newest: UInt64 { max(self.version, self.leavesBehind ?? 0) }
 }
 
 package enum SessionLoadOutcome: Sendable {

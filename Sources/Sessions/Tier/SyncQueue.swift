@@ -63,6 +63,8 @@ package struct SyncQueue: Sendable {
     }
 
     package var count: Int { self.entries.count }
+    /// Whether the database has been told everything.
+    package var isEmpty: Bool { self.entries.isEmpty && self.marks.isEmpty }
 
     /// How long the longest waiting state has not been in the database.
     package func lag(at now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {
@@ -110,9 +112,9 @@ package struct SyncQueue: Sendable {
                 // Somebody else has written the row meanwhile, which no longer says that it is old.
                 self.mark(row.key, newest: row.record.identity.version)
             }
-            let isRivals = isForeign || row.record.base != entry.row.record.identity
             // Whoever saves after one that is written at once finds out by that that the row has been written.
-            entry.hasRival = isDue ? isForeign : entry.hasRival || isRivals
+            let isNext = row.record.base == entry.row.record.identity
+            entry.hasRival = isDue ? isForeign : entry.hasRival || !isNext || self.hasRival(row.record)
             entry.row = newest
             if due < entry.due {
                 entry.due = due
@@ -121,22 +123,26 @@ package struct SyncQueue: Sendable {
             self.entries[row.key] = entry
             return true
         }
-        guard self.hasRoom(for: row, besides: 0) else {
+        guard self.hasRoom(for: row) else {
             self.overflowed(row)
             return false
         }
         self.forgetQuestion(row.key)
         self.bytes += size
         self.tombstones += row.record.isTombstone ? 1 : 0
-        let isRivals = isForeign || row.record.base?.writer ?? self.writer != self.writer
-        let hasRival = isDue ? isForeign : isRivals
+        let hasRival = isDue ? isForeign : self.hasRival(row.record)
         self.entries[row.key] = Entry(row: row, due: due, since: now, hasRival: hasRival)
         self.turns.insert(Turn(due: due, key: row.key))
         if due > now { self.mark(row.key, newest: row.record.identity.version) }
         return true
     }
 
-    private func hasRoom(for row: SessionRow, besides freed: Int) -> Bool {
+    /// Whether another gateway may have an older state to write, and so take the row for older than what it saves next.
+    private func hasRival(_ record: SessionRecord) -> Bool {
+        record.identity.writer != self.writer || record.ancestors.contains { $0.writer != self.writer }
+    }
+
+    func hasRoom(for row: SessionRow, besides freed: Int = 0) -> Bool {
         row.record.isTombstone
             ? self.tombstones < Self.maximumTombstones : self.bytes - freed + row.size <= self.limit
     }
@@ -207,7 +213,7 @@ package struct SyncQueue: Sendable {
             if entry.hasRival {
                 row.newest = max(row.newest, row.maybeNewer)
                 // At the end nobody asks from here.
-                if isLast { row.due = min(row.due, now &+ 2 &* self.interval) }
+                if isLast { row.due = min(row.due, SessionRow.dueAtOnce) }
             }
             // A row that is no ancestor is of another line: made after all copies of this state were lost, or by a gateway
             // that reached the database alone. It is not for whoever comes late to replace that.
@@ -229,7 +235,7 @@ package struct SyncQueue: Sendable {
         return changes
     }
 
-    /// Applied or refused: the database has that state or a newer one.
+    /// Applied or refused: the database has that state, a newer one, or one of another line.
     package mutating func batchWritten(_ changes: [RowChange], at now: SessionRecord.Timestamp) {
         for change in changes {
             let key = change.key
@@ -252,9 +258,11 @@ package struct SyncQueue: Sendable {
     }
 
     /// There is no row that could be told that it is old: what waits is not to wait longer.
-    /// - Returns: whether anything does.
-    mutating func makeDue(_ key: SessionKey, at now: SessionRecord.Timestamp) -> Bool {
+    /// - Parameter newest: what the row was to be told of.
+    /// - Returns: whether anything waits.
+    mutating func makeDue(_ key: SessionKey, newest: UInt64, at now: SessionRecord.Timestamp) -> Bool {
         guard var entry = self.entries[key] else { return false }
+        if newest > entry.row.record.identity.version { self.mark(key, newest: newest) }
         guard entry.due > now else { return true }
         entry.due = now
         self.entries[key] = entry

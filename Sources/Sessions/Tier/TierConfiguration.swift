@@ -40,16 +40,11 @@ package struct TierConfiguration: Sendable {
         min(now &+ self.idleLifetime.wholeMilliseconds, record.absoluteDeadline)
     }
 
-    /// When every living gateway has written what it has to write now.
-    package func soon(after now: SessionRecord.Timestamp) -> SessionRecord.Timestamp {
-        now &+ 2 &* self.syncInterval.wholeMilliseconds
-    }
-
     /// What the rows learn of sessions that were read. Where a row is older than what was read, a living gateway brings it up to
     /// date within `syncInterval`; after that the reaper does.
     package func changes(for touches: [PendingTouches.Touch], at now: SessionRecord.Timestamp) -> [RowChange] {
         let due = now &+ self.reapAfter.wholeMilliseconds
-        let soon = self.soon(after: now)
+        let soon = now &+ 2 &* self.syncInterval.wholeMilliseconds
         return touches.map { touch in
             .touch(touch.key, expires: touch.expires, due: min(touch.expires, due), newest: touch.newest, soon: soon)
         }

@@ -180,7 +180,12 @@ package struct TierMemory: Sendable {
     ) {
         guard !record.isTombstone, min(expires, record.absoluteDeadline) > now else { return }
         let row = self.row(record, key, expires: expires, at: now)
-        if !self.queue.saved(row, isDue: true, at: now) { self.counts.overflows += 1 }
+        guard self.queue.hasRoom(for: row) else {
+            // Nor is a row told, as there is none: it would be looked for again at once.
+            self.counts.overflows += 1
+            return
+        }
+        self.queue.saved(row, isDue: true, at: now)
     }
 
     /// What was written before a response.
@@ -220,8 +225,8 @@ package struct TierMemory: Sendable {
             case (.upsert(let row, _), .refused(let current?)) where current.version < row.record.identity.version:
                 next.append(.postpone(change.key, current, due: SessionRow.dueAtOnce))
             // Another gateway is about to make it, from an older state perhaps.
-            case (.mark(let key, _), .absent):
-                if !self.queue.makeDue(key, at: now) { rowless.append(key) }
+            case (.mark(let key, let newest), .absent):
+                if !self.queue.makeDue(key, newest: newest, at: now) { rowless.append(key) }
             default:
                 break
             }
@@ -234,6 +239,13 @@ package struct TierMemory: Sendable {
     }
 
     // MARK: What another gateway may have saved
+
+    /// The row says that it may be old, and nobody here has anything to write: memcached is asked, when every gateway that lives has
+    /// written what it has now.
+    package mutating func question(_ key: SessionKey, _ written: WriteIdentity, at now: SessionRecord.Timestamp) {
+        guard self.queue.waiting(key) == nil else { return }
+        self.queue.question(key, written, from: now &+ self.queue.interval)
+    }
 
     /// As of `SyncQueue.toAsk`.
     package mutating func toAsk(

@@ -47,6 +47,8 @@ extension TierOperation {
         case (.overtaken, .loaded(.live(var session))):
             session.hasGoneBack = true
             return self.live(session, &memory, moment)
+        case (.overtaken, .loaded(.none)):
+            return self.endLoad(.none)
         case (.overtaken(let row), _):
             return self.served(row, hasGoneBack: true, &memory, moment)
         case (.placing(let row, let hasGoneBack), _):
@@ -189,7 +191,7 @@ extension TierOperation {
         memory.slid(row.record, self.key, at: moment.now)
         var session = StoredSession(row: row.record, isDegraded: true)
         session.hasGoneBack = hasGoneBack
-        session.isOfOldRow = row.isOld && !hasGoneBack
+        session.leavesBehind = row.isOld && !hasGoneBack ? row.newest : nil
         return self.endLoad(.live(session))
     }
 }

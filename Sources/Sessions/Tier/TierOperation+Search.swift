@@ -84,6 +84,8 @@ extension TierOperation {
             at: moment.now
         )
         next.newest = next.record.identity.version
+        // Until memcached has taken it, somebody may go on from what that has.
+        if session != nil { next.due = SessionRow.unplaced }
         // Whoever saves after this finds out by it that the row has been written.
         next.record.databaseSynced = moment.now
         next.synced = moment.now

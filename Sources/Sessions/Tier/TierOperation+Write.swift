@@ -193,7 +193,7 @@ extension TierOperation {
         case .changed(.applied):
             if let change { memory.written(change) }
             var kept = StoredSession(row: record, isDegraded: true)
-            if case .save(let base, _, _) = self.goal, base.isOfOldRow {
+            if case .save(let base, _, _) = self.goal, base.leavesBehind != nil {
                 memory.counts.reverted += 1
                 kept.hasGoneBack = true
             }

@@ -70,7 +70,7 @@ package struct TierOperation: Sendable {
         case askingAgain(SessionRow?, waiting: WriteIdentity?)
         /// More was acknowledged, or may have been, than the row or what waits here has, and memcached had nothing: has it still?
         case makingSure(SessionRow?, waiting: WriteIdentity?)
-        /// The row's state goes to memcached, which has one that it was made from.
+        /// The row's state goes to memcached, which has an older one.
         case placing(SessionRow, hasGoneBack: Bool)
         /// Somebody has gone on from what memcached had; that the session went back is still to be said.
         case overtaken(SessionRow)

@@ -66,9 +66,11 @@ extension SimulatedWorld {
 
     func reaped(_ run: ReapRun, _ changes: [RowChange], _ results: [RowChangeResult]) {
         let now = self.timestamp(run.gateway)
-        let next = run.changed.indices.compactMap { index in
-            ReapStep.next(for: run.changed[index], after: changes[index], results[index], at: now, self.weather.tier)
+        for (row, (change, result)) in zip(run.changed, zip(changes, results)) {
+            guard let written = ReapStep.inQuestion(row, after: change, result) else { continue }
+            self.gateways[run.gateway].memory.question(row.key, written, at: now)
         }
+        let next = zip(changes, results).compactMap { ReapStep.afterwards($0, $1, at: now, self.weather.tier) }
         if !next.isEmpty { self.call(.apply(next), for: .nobody, run.gateway) }
     }
 
@@ -104,6 +106,7 @@ extension SimulatedWorld {
         case .look:
             self.ask(.look, run)
         case .save(let base, let proposal):
+            self.alias(proposal)
             self.countLongLine(proposal, over: base.record, run.session)
             self.ask(.save(base: base, proposal: proposal), run)
         case .write(let change):

@@ -60,7 +60,7 @@ extension SimulatedWorld {
             guard let key = self.sessions[run.session].key else { return }
             self.call(.load(key), for: .operation(run), run.gateway)
         case .write(let change, let isDurable):
-            self.alias(change, run.session)
+            self.alias(change)
             if isDurable, self.mistake == .durableLater { return self.answered(run, .changed(.applied)) }
             self.call(.apply([change]), for: .operation(run), run.gateway)
         case .finishLoad(let outcome):
@@ -79,16 +79,18 @@ extension SimulatedWorld {
     }
 
     /// A session that goes back goes on under a new identity, with the payload that it had.
-    private func alias(_ change: RowChange, _ session: Int) {
-        let row: SessionRow
+    private func alias(_ change: RowChange) {
         switch change {
-        case .compareAndSave(let changed, _), .insert(let changed): row = changed
-        default: return
+        case .compareAndSave(let row, _), .insert(let row): self.alias(row.record)
+        default: break
         }
-        guard let number = row.record.writeNumber,
-            number.index < self.identities.count, self.identities[number.index] != row.record.identity
+    }
+
+    func alias(_ record: SessionRecord) {
+        guard let number = record.writeNumber,
+            number.index < self.identities.count, self.identities[number.index] != record.identity
         else { return }
-        self.aliases[row.record.identity] = number.index
+        self.aliases[record.identity] = number.index
     }
 
     private func end(_ run: TierRun, _ body: (TierRun) -> Void) {

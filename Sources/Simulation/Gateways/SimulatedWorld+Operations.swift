@@ -162,15 +162,15 @@ extension SimulatedWorld {
         }
     }
 
-    /// The identity of a new write: its version is greater than the base's and any this gateway has issued.
-    func newIdentity(_ gateway: Int, after base: WriteIdentity?) -> WriteIdentity {
+    /// The identity of a new write: its version is greater than this one and any that the gateway has issued.
+    func newIdentity(_ gateway: Int, after base: UInt64?) -> WriteIdentity {
         if self.profile.hasDatabase {
             let now = self.timestamp(gateway)
-            return self.gateways[gateway].memory.newIdentity(after: base?.version, at: now)
+            return self.gateways[gateway].memory.newIdentity(after: base, at: now)
         }
         let version = max(
             UInt64(self.clock(gateway)),
-            (base?.version ?? 0) + 1,
+            (base ?? 0) + 1,
             self.gateways[gateway].lastVersion + 1
         )
         self.gateways[gateway].lastVersion = version

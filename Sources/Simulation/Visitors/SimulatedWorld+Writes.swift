@@ -9,7 +9,8 @@ extension SimulatedWorld {
         request.saves += 1
         let session = request.session
         let number = self.checker.writeBegan(self.sessions[session].number, base: base)
-        let identity = self.newIdentity(request.gateway, after: loaded.record.identity)
+        let newest = request.stored?.newest ?? loaded.record.identity.version
+        let identity = self.newIdentity(request.gateway, after: newest)
         self.identities.append(identity)
         var proposal = loaded.record
         proposal.identity = identity

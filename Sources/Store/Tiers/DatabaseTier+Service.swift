@@ -119,7 +119,7 @@ extension DatabaseTier {
         guard self.leave() else { return }
         let latest = ContinuousClock.now + Self.lastPatience
         await self.flush()
-        while self.depth.waiting > 0, ContinuousClock.now < latest {
+        while self.withMemory({ !$0.queue.isEmpty }), ContinuousClock.now < latest {
             // Also where the task is cancelled.
             await Task { try? await Task.sleep(for: Self.beat) }.value
             await self.flush()

@@ -69,8 +69,8 @@ package final class DatabaseTier: Sendable {
         }
     }
 
-    func newIdentity(after base: WriteIdentity?) -> WriteIdentity {
-        self.withMemory { $0.newIdentity(after: base?.version, at: StoreClock.now) }
+    func newIdentity(after version: UInt64?) -> WriteIdentity {
+        self.withMemory { $0.newIdentity(after: version, at: StoreClock.now) }
     }
 
     // MARK: What a request asks
@@ -124,6 +124,14 @@ package final class DatabaseTier: Sendable {
                 )
             }
             throw error
+        }
+    }
+
+    /// As of `TierMemory.question`.
+    func question(_ rows: [(key: SessionKey, written: WriteIdentity)]) {
+        if rows.isEmpty { return }
+        self.withMemory { memory in
+            for (key, written) in rows { memory.question(key, written, at: StoreClock.now) }
         }
     }
 

@@ -41,7 +41,7 @@ package final class HybridStore: SessionStorage, @unchecked Sendable {
         cookieIssued: SessionRecord.Timestamp?,
         isDurable: Bool
     ) async -> SessionWriteOutcome {
-        let identity = self.tier.newIdentity(after: session.record.identity)
+        let identity = self.tier.newIdentity(after: session.newest)
         let proposal = self.tier.configuration.proposal(
             from: session,
             identity,

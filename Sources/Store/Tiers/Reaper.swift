@@ -18,6 +18,7 @@ package final class Reaper: Sendable {
     private let database: any SessionDatabase
     private let configuration: TierConfiguration
     private let source: ReplicaPool?
+    private let tier: DatabaseTier?
     private let sessionLog: SessionLog?
     private let site: String
     private let logger: Logger
@@ -26,11 +27,14 @@ package final class Reaper: Sendable {
 
     private static let batchSize = 200
 
-    /// - Parameter source: memcached; nil where the database is all there is.
+    /// - Parameters:
+    ///   - source: memcached; nil where the database is all there is.
+    ///   - tier: asks again about rows that may be old.
     package init(
         database: any SessionDatabase,
         configuration: TierConfiguration,
         source: ReplicaPool?,
+        tier: DatabaseTier? = nil,
         sessionLog: SessionLog?,
         site: String,
         logger: Logger,
@@ -40,6 +44,7 @@ package final class Reaper: Sendable {
         self.database = database
         self.configuration = configuration
         self.source = source
+        self.tier = tier
         self.sessionLog = sessionLog
         self.site = site
         self.logger = logger
@@ -136,15 +141,20 @@ package final class Reaper: Sendable {
         }
         let results = try await self.database.applyEach(changes)
         report.rows += rows.count
-        let next = changed.indices.compactMap { index in
-            ReapStep.next(for: changed[index], after: changes[index], results[index], at: now, self.configuration)
-        }
-        _ = try await self.database.applyEach(next)
         for (index, row) in changed.enumerated() {
             guard case .delete = changes[index], results[index] == .applied else { continue }
             report.expired += 1
             if !row.isTombstone { self.sessionLog?.ended(row, site: self.site) }
         }
+        self.tier?.question(
+            changed.indices.compactMap { index in
+                ReapStep.inQuestion(changed[index], after: changes[index], results[index]).map {
+                    (changed[index].key, $0)
+                }
+            }
+        )
+        let next = zip(changes, results).compactMap { ReapStep.afterwards($0, $1, at: now, self.configuration) }
+        _ = try await self.database.applyEach(next)
     }
 
     /// In the order of the rows.

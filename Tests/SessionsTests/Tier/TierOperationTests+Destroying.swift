@@ -60,8 +60,31 @@ extension TierOperationTests {
         #expect(self.memory.batchWritten(marks, [.absent], at: 1_000_002).rowless.isEmpty)
         #expect(self.memory.nextBatch(limit: 10, at: 1_000_002, isLast: false).isEmpty)
         _ = self.memory.batchWritten(batch, [.applied], at: 1_000_003)
+        // What is known to be newer than what waits here is told when there is a row.
+        self.memory.saved(self.record(30, after: [20]), self.key, isDue: true, at: 1_000_003)
+        #expect(self.memory.batchWritten([.mark(self.key, newest: 40)], [.absent], at: 1_000_003).rowless.isEmpty)
+        let last = self.memory.nextBatch(limit: 10, at: 1_000_003, isLast: false)
+        #expect(last.compactMap(\.row?.record.identity.version) == [30] && last.count == 1)
+        _ = self.memory.batchWritten(last, [.applied], at: 1_000_003)
+        guard case .mark(self.key, 40)? = self.memory.nextBatch(limit: 9, at: 1_000_003, isLast: false).first else {
+            Issue.record("the row does not say that it is old")
+            return
+        }
         // Where nothing waits, memcached is asked for it.
         #expect(self.memory.batchWritten(marks, [.absent], at: 1_000_004).rowless == [self.key])
         #expect(self.memory.batchWritten(marks, [.refused(current: nil)], at: 1_000_004).rowless.isEmpty)
+    }
+
+    /// It would be looked for again at once, and again.
+    @Test mutating func whatHasNoRowAndNoRoomIsCountedAndLeft() {
+        var configuration = self.memory.configuration
+        configuration.queueSize = 10
+        self.memory.reconfigure(configuration)
+        self.memory.foundWithoutRow(self.record(20), self.key, expires: 2_000_000, at: 1_000_000)
+        #expect(self.memory.counts.overflows == 1 && self.memory.queue.isEmpty)
+        configuration.queueSize = 10_000
+        self.memory.reconfigure(configuration)
+        self.memory.foundWithoutRow(self.record(20), self.key, expires: 2_000_000, at: 1_000_000)
+        #expect(self.memory.counts.overflows == 1 && self.memory.queue.count == 1)
     }
 }

@@ -280,7 +280,7 @@ extension TierOperationTests {
             Issue.record("it is not served")
             return
         }
-        #expect(!session.isOfOldRow)
+        #expect(session.leavesBehind == nil)
     }
 
     @Test mutating func whatWaitsMayBeOldAlsoWhereTheDatabaseIsAway() {

@@ -58,7 +58,13 @@ extension TierOperationTests {
         #expect(self.memory.unplaced.isEmpty && self.memory.touches.count == 0 && self.memory.counts.avoidedReads == 0)
         // Somebody has gone on from the same state there.
         let other = PlaceOperation.Answer.seen(.live(self.session(15, after: [5])))
-        #expect(self.place([.row(row), other]) == ["look", "postpone to 1"])
+        #expect(self.place([.row(row), other, .saved]) == ["look", "save 1000000000", "postpone to 1"])
+        guard case .mark(self.key, 1_000_000_000)? = self.memory.nextBatch(limit: 9, at: 0, isLast: false).first else {
+            Issue.record("the row does not say that it is old")
+            return
+        }
+        // It goes on meanwhile.
+        #expect(self.place([.row(row), other, .failed]).last == "again")
         // Whoever comes is told that it went back.
         row.newest = 30
         #expect(self.place([.row(row), .seen(.none)]) == ["look", "postpone to 1"])

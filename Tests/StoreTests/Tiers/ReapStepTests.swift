@@ -51,35 +51,41 @@ struct ReapStepTests {
     }
 
     /// Where another gateway should have written it: it may live, and go on from it.
-    @Test func aRowThatWasOldMayBeOldUntilItIsLookedAtAgain() throws {
+    @Test func aRowThatWasOldMayBeOldUntilMemcachedIsAskedOnceMore() throws {
         var row = try Self.row(expires: 60_000)
         let refresh = ReapStep.refresh(Self.record, expires: 90_000)
         let change = try #require(refresh.change(of: row, at: 50_000, Self.tier))
-        #expect(change.row?.newest == 10 && change.row?.due == 60_000)
-        #expect(Self.next(row, change, .applied) == nil)
-        // The next time.
+        #expect(change.row?.newest == 10 && change.row?.due == 80_000)
+        #expect(ReapStep.inQuestion(row, after: change, .applied) == Self.record.identity)
+        #expect(ReapStep.inQuestion(row, after: change, .refused(current: nil)) == nil)
+        // Where nobody has asked since.
         row.identity = Self.record.identity
         row.newest = 10
         let again = try #require(refresh.change(of: row, at: 60_000, Self.tier))
-        #expect(again.row?.newest == 9 && again.row?.due == 90_000)
-        #expect(Self.next(row, again, .applied) == "confirm 9")
-        row.newest = 12
-        #expect(Self.next(row, again, .applied) == nil)
+        #expect(again.row?.newest == 9)
+        #expect(ReapStep.inQuestion(row, after: again, .applied) == Self.record.identity)
+        // What is old for certain, and what is not.
+        for newest: UInt64 in [12, 9] {
+            row.newest = newest
+            #expect(ReapStep.inQuestion(row, after: again, .applied) == nil)
+        }
     }
 
     @Test func whatTheDatabaseKnowsBetterIsLeftForALongTime() throws {
         let row = try Self.row(expires: 60_000)
         let change = try #require(ReapStep.refresh(Self.record, expires: 90_000).change(of: row, at: 50_000, Self.tier))
-        #expect(Self.next(row, change, .refused(current: WriteIdentity(version: 20, writer: 2))) == "postpone 80000")
-        #expect(Self.next(row, change, .refused(current: nil)) == nil && Self.next(row, change, nil) == nil)
-    }
-
-    private static func next(_ row: DueRow, _ change: RowChange, _ result: RowChangeResult?) -> String? {
-        switch ReapStep.next(for: row, after: change, result, at: 50_000, Self.tier) {
-        case nil: nil
-        case .confirm(_, let identity)?: "confirm \(identity.version)"
-        case .postpone(_, _, let due)?: "postpone \(due)"
-        default: "another"
+        let better = RowChangeResult.refused(current: WriteIdentity(version: 20, writer: 2))
+        guard case .postpone(_, let identity, due: 80_000)? = ReapStep.afterwards(change, better, at: 50_000, Self.tier)
+        else {
+            Issue.record("it is looked at again at once")
+            return
+        }
+        #expect(identity.version == 20)
+        for result in [RowChangeResult.applied, .refused(current: nil), nil]
+        where
+            ReapStep.afterwards(change, result, at: 50_000, Self.tier) != nil
+        {
+            Issue.record("it is changed after \(String(describing: result))")
         }
     }
 
