@@ -1,7 +1,8 @@
 /// Has memcached hear what the database was told while memcached could not be: that a session is destroyed, or a newer
 /// state of it. Any gateway may do it, and several at once. Decides, and does nothing.
 ///
-/// Nobody has asked for the session: its expiry does not slide, and that it went back is left to be said to whoever comes.
+/// Nobody has asked for the session: its expiry slides only where something is saved, and that it went back is left to be said to
+/// whoever comes.
 package struct PlaceOperation: Sendable {
     package enum Step: Sendable {
         case loadRow
@@ -74,10 +75,13 @@ package struct PlaceOperation: Sendable {
         _ memory: inout TierMemory,
         at now: SessionRecord.Timestamp
     ) -> Step {
-        guard let row, row.record.identity.version > session.version, row.isLive(at: now) else {
+        guard let row, row.isLive(at: now), row.record.identity != session.record.identity,
+            row.record.identity.version >= session.version
+        else {
             let isOneLine =
                 session.record.identity == self.row?.record.identity
                 || session.record.ancestors.contains { $0 == self.row?.record.identity }
+            if !isOneLine { memory.mayBeSaved(self.key, version: session.version) }
             return self.placed(&memory, due: isOneLine ? self.later(memory, at: now) : SessionRow.dueAtOnce)
         }
         var proposal = row.record

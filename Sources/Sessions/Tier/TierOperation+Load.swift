@@ -47,8 +47,8 @@ extension TierOperation {
         case (.overtaken, .loaded(.live(var session))):
             session.hasGoneBack = true
             return self.live(session, &memory, moment)
-        case (.overtaken, .loaded(.none)):
-            return self.endLoad(.none)
+        case (.overtaken(let row), .loaded(.none)):
+            return self.serve(row, hasGoneBack: true, isAlone: false, &memory, moment)
         case (.overtaken(let row), _):
             return self.served(row, hasGoneBack: true, &memory, moment)
         case (.placing(let row, let hasGoneBack), _):

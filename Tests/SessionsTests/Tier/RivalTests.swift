@@ -99,7 +99,6 @@ struct RivalTests {
         }
     }
 
-    /// Whoever goes on from it sees that the row has been written since its own last save, and marks it.
     /// Of what another gateway has saved some time ago it may have an older state to write still.
     @Test mutating func whoeverSavedBeforeIsARivalToo() {
         var row = self.row(20, after: Self.own)
@@ -112,6 +111,7 @@ struct RivalTests {
         #expect(!self.queue.hasRival(self.key, 30))
     }
 
+    /// Whoever goes on from it sees that the row has been written since its own last save, and marks it.
     @Test mutating func aSaveThatIsWrittenAtOnceLeavesNothingToAsk() {
         self.queue.saved(self.row(15, after: Self.rivals), isDue: false, at: 2_000)
         self.queue.saved(self.row(20, after: Self.rivals), isDue: true, at: 2_100)

@@ -116,6 +116,8 @@ extension TierOperationTests {
         #expect(found.suffix(2) == ["load", "live 30 reverted"])
         let unavailable = self.play(.load(client: nil), again + [.loaded(.unavailable)])
         #expect(unavailable.suffix(2) == ["load", "live 15 degraded reverted"])
+        // Evicted, or lost once more; a tombstone would say so now.
+        #expect(self.play(.load(client: nil), again + [.loaded(.none)]).last == "restore 15")
     }
 
     /// A copy of a save that was never acknowledged, on a server that was no holder: by it a session that had been chosen, and is in

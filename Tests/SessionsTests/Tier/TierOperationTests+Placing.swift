@@ -63,6 +63,16 @@ extension TierOperationTests {
             Issue.record("the row does not say that it is old")
             return
         }
+        // Saved in the same microsecond by clocks that differ.
+        var twin = self.session(20, after: [5])
+        twin.loaded.record.identity.writer = 2
+        #expect(self.place([.row(row), .seen(.live(twin))]).last?.hasPrefix("save") == true)
+        // What is above the row already is for the reaper.
+        #expect(self.place([.row(row), .seen(.live(self.session(25, after: [5])))]) == ["look", "postpone to 1"])
+        guard case .mark(self.key, 25)? = self.memory.nextBatch(limit: 9, at: 0, isLast: false).first else {
+            Issue.record("the row does not say that it is old")
+            return
+        }
         // It goes on meanwhile.
         #expect(self.place([.row(row), other, .failed]).last == "again")
         // Whoever comes is told that it went back.
