@@ -241,7 +241,7 @@ import Testing
                 #expect(number > 10)
                 #expect(try await harness.connect().exchange(Wire.request()).text == answer)
             }
-            #expect(harness.responder.statistics.refusals.values.reduce(0, +) == 2)
+            try await harness.waitFor { $0.refusals.values.reduce(0, +) == 2 }
         }
     }
 }
