@@ -97,11 +97,11 @@ package struct Parameters: Sendable {
     }
 
     package mutating func remove(_ name: String) {
-        guard let first = self.firstIndex(of: name) else { return }
+        guard self.firstIndex(of: name) != nil else { return }
         var name = name
         name.withUTF8 { name in
             self.storage.withUnsafeReadableBytes { bytes in
-                self.entries[first...].removeAll { bytes.equal($0, UnsafeRawBufferPointer(name)) }
+                self.entries.removeAll { bytes.equal($0, UnsafeRawBufferPointer(name)) }
             }
         }
     }

@@ -142,10 +142,9 @@ package final class MemcachedServer: @unchecked Sendable {
             number: .next(),
             configuration: self.configuration,
             unixTime: { Int(time(nil)) },
-            ended: { [weak self] handler, error, failed in
-                guard let self else { return MemcachedServer.complete(failed) }
-                self.connectionEnded(handler, error, failed)
-            }
+            // Let go of when the connection ends. Not weak, here and in those who hold a server: an object that was ever
+            // held weakly is retained and released several times as slowly.
+            ended: { self.connectionEnded($0, $1, $2) }
         )
         self.handler = handler
         let channel = MemcachedBootstrap.connect(

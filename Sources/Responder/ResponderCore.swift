@@ -13,7 +13,7 @@ final class ResponderCore: Sendable {
     let statistics = StatisticsCounters()
 
     /// One per event loop; connections are dealt out to them, each in turn.
-    private let deadlines: [DeadlineList]
+    private let loops: [ResponderLoop]
     private let epoll: Int32
     private let wake: Int32
     /// Names the wake event in the epoll set; listeners have greater numbers.
@@ -57,7 +57,7 @@ final class ResponderCore: Sendable {
         self.handler = handler
         self.logger = logger
         self.refusals = RefusalLog(logger)
-        self.deadlines = eventLoops.makeIterator().map { DeadlineList(on: $0) }
+        self.loops = eventLoops.makeIterator().map { ResponderLoop(deadlines: DeadlineList(on: $0)) }
         self.epoll = clinux_epoll_create()
         self.wake = clinux_event_descriptor()
         guard self.epoll >= 0, self.wake >= 0,
@@ -178,7 +178,7 @@ final class ResponderCore: Sendable {
             let connection = Connection(
                 number: number,
                 descriptor: descriptor,
-                deadlines: self.deadlines[Int(number % UInt64(self.deadlines.count))],
+                loop: self.loops[Int(number % UInt64(self.loops.count))],
                 core: self
             )
             registry.connections[number] = connection
@@ -188,7 +188,7 @@ final class ResponderCore: Sendable {
     }
 
     /// For what is to happen later, on whatever thread.
-    var anyEventLoop: any EventLoop { self.deadlines[0].eventLoop }
+    var anyEventLoop: any EventLoop { self.loops[0].deadlines.eventLoop }
 
     /// The connection's channel has closed its descriptor.
     func connectionClosed(_ connection: Connection) {
@@ -232,4 +232,10 @@ final class ResponderCore: Sendable {
     func cutConnections() {
         for connection in self.registry.withLock({ Array($0.connections.values) }) { connection.tell { $0.cut() } }
     }
+}
+
+/// What the connections of one event loop share.
+struct ResponderLoop: Sendable {
+    let deadlines: DeadlineList
+    let writer = LibraryWriter()
 }

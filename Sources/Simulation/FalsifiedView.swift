@@ -189,18 +189,26 @@ extension SimulatedWorld {
     // MARK: How it ends
 
     func falsified(_ outcome: ReplicaOutcome, _ operation: RunningOperation) -> ReplicaOutcome {
-        guard case .load = operation.goal, case .chosen(var loaded) = outcome else { return outcome }
+        guard case .load = operation.goal, case .chosen(let loaded) = outcome else { return outcome }
         switch self.mistake {
         case .olderWins:
             return self.seen(operation, isNewest: false).map { .chosen($0) } ?? outcome
         case .fastOverProm:
+            var tokens = loaded.tokens
             for seen in operation.falsified.copies
             where loaded.record.holders.contains(seen.position) && seen.copy.accepted == loaded.record.accepted
-                && loaded.tokens[seen.position] == nil
+                && tokens[seen.position] == nil
             {
-                loaded.tokens[seen.position] = seen.token
+                tokens[seen.position] = seen.token
             }
-            return .chosen(loaded)
+            return .chosen(
+                LoadedRecord(
+                    record: loaded.record,
+                    tokens: tokens,
+                    needsRepair: loaded.needsRepair,
+                    secondsToLive: loaded.secondsToLive
+                )
+            )
         default:
             return outcome
         }

@@ -51,7 +51,7 @@ import Testing
     @Test func onlySmallOrdinaryOutputIsForTheLibrary() {
         var queue = OutputQueue()
         #expect(queue.fitsLibrary)
-        queue.append(ByteBuffer(repeating: 1, count: LibraryResponse.bufferedOutputLimit), to: .output)
+        queue.append(ByteBuffer(repeating: 1, count: LibraryWriter.bufferedOutputLimit), to: .output)
         #expect(queue.fitsLibrary)
         queue.append(ByteBuffer(bytes: [1]), to: .output)
         #expect(!queue.fitsLibrary)

@@ -67,7 +67,14 @@ struct ResponseEvents: ~Copyable, Sendable {
     }
 
     /// - Parameter resumeReading: called when the reader was asked to pause and may go on.
+    @inline(__always)
     func next(resumeReading: () -> Void) async throws(BackendError) -> BackendEvent {
+        if let buffered = try self.nextIfBuffered(resumeReading: resumeReading) { return buffered }
+        return try await self.wait().get()
+    }
+
+    /// Returns nil where `next` would wait.
+    func nextIfBuffered(resumeReading: () -> Void) throws(BackendError) -> BackendEvent? {
         let (buffered, resumes) = self.state.withLock { state in
             let event = Self.buffered(&state)
             let resumes = state.readerIsPaused && state.byteCount <= Self.lowWaterMark
@@ -75,8 +82,7 @@ struct ResponseEvents: ~Copyable, Sendable {
             return (event, resumes)
         }
         if resumes { resumeReading() }
-        if let buffered { return try buffered.get() }
-        return try await self.wait().get()
+        return try buffered?.get()
     }
 
     private typealias Consumer = UnsafeContinuation<Result<BackendEvent, BackendError>, Never>

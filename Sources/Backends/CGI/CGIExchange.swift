@@ -14,6 +14,10 @@ final class CGIExchange: BackendExchange {
 
     var hasBufferedEvent: Bool { self.process.events.hasBufferedEvent }
 
+    func nextIfBuffered() throws(BackendError) -> BackendEvent? {
+        try self.process.events.nextIfBuffered { self.process.resumeReading() }
+    }
+
     func next() async throws(BackendError) -> BackendEvent {
         try await self.process.events.next { self.process.resumeReading() }
     }

@@ -15,10 +15,16 @@ final class FastCGIExchange: BackendExchange {
 
     var hasBufferedEvent: Bool { self.run.events.hasBufferedEvent }
 
+    func nextIfBuffered() throws(BackendError) -> BackendEvent? {
+        try self.run.events.nextIfBuffered { self.resumeReading() }
+    }
+
     func next() async throws(BackendError) -> BackendEvent {
-        try await self.run.events.next {
-            self.run.connection?.resumeReading(for: self.run)
-        }
+        try await self.run.events.next { self.resumeReading() }
+    }
+
+    private func resumeReading() {
+        self.run.connection?.resumeReading(for: self.run)
     }
 
     func writeBody(_ chunk: ByteBuffer) async throws(BackendError) {

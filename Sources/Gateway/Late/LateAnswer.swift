@@ -19,6 +19,9 @@ struct LateAnswer {
         self.answer = SessionAnswer(token: visit.token, maximumSize: visit.site.configuration.maximumSize)
     }
 
+    /// Whether there is nothing that `finish` would carry out or say.
+    var isEmpty: Bool { !self.answer.isAnnounced && self.error == nil && self.otherLines == 0 }
+
     mutating func receive(_ field: SessionField, _ value: ByteBuffer) {
         guard self.error == nil else { return }
         do {

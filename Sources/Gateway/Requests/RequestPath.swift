@@ -17,6 +17,7 @@ struct RequestPath: Sendable {
     /// Nil where no sessions are taken over from another store.
     let adoption: SessionAdoption?
 
+    @inline(__always)
     func run() async {
         var parameters = self.request.parameters
         // nginx decodes %0a in a path; backends and logs take it for the end of a line.
@@ -238,7 +239,8 @@ extension Parameters {
     mutating func append(_ offer: BackendContract.Offer) {
         self.reserveCapacity(offer.estimatedLength)
         BackendContract.forEachParameter(of: offer) { name, value in
-            self.append(name, length: value.length, value.write)
+            // The method by itself, instead of a closure that calls it, would be allocated for each of them.
+            self.append(name, length: value.length) { value.write(to: $0) }
         }
     }
 

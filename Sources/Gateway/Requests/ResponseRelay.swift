@@ -41,13 +41,20 @@ struct ResponseRelay {
         }
     }
 
+    @inline(__always)
     private mutating func relay() async throws {
         while true {
             if self.isHeadSent, !self.exchange.hasBufferedEvent {
                 // What there is goes out before anything is waited for.
                 try await self.request.flush()
             }
-            switch try await self.exchange.next() {
+            let event: BackendEvent
+            if let buffered = try self.exchange.nextIfBuffered() {
+                event = buffered
+            } else {
+                event = try await self.exchange.next()
+            }
+            switch event {
             case .head(let head):
                 guard try await self.passOn(head) else {
                     self.exchange.abort()
@@ -58,10 +65,12 @@ struct ResponseRelay {
             case .errorText(let bytes):
                 try await self.passOn(errorText: bytes)
             case .end:
-                try await self.finishErrorText()
-                await self.finishLateAnswer()
+                var rest: [SessionLineScanner.Event] = []
+                self.errorText?.finish { rest.append($0) }
+                if !rest.isEmpty { try await self.take(rest) }
+                if let lateAnswer, !lateAnswer.isEmpty { await self.finishLateAnswer() }
                 // One that has come by the socket, whose sender does not wait for its word.
-                await self.visit?.settle()
+                if let visit, visit.isApplying { await visit.settle() }
                 await self.request.finish()
                 return
             }
@@ -71,6 +80,7 @@ struct ResponseRelay {
     // MARK: Head
 
     /// - Returns: whether the backend's response goes on; otherwise another one has been sent.
+    @inline(__always)
     private mutating func passOn(_ head: consuming CGIResponseHead) async throws -> Bool {
         var outcome = SessionOutcome.bypassed
         if let visit {
@@ -194,12 +204,6 @@ struct ResponseRelay {
         }
         var events: [SessionLineScanner.Event] = []
         self.errorText?.receive(bytes) { events.append($0) }
-        try await self.take(events)
-    }
-
-    private mutating func finishErrorText() async throws {
-        var events: [SessionLineScanner.Event] = []
-        self.errorText?.finish { events.append($0) }
         try await self.take(events)
     }
 

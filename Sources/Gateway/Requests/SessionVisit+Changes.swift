@@ -10,7 +10,7 @@ extension SessionVisit {
     /// - Returns: a response that takes the place of the backend's, where the session's fate forbids that one.
     func apply(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
         // One answer at a time: each goes out from what the one before has saved.
-        await self.waitForApplying()
+        if self.isApplying { await self.waitForApplying() }
         self.isApplying = true
         defer { self.applied() }
         return await self.carryOut(change, isAnnounced: isAnnounced)
@@ -25,7 +25,7 @@ extension SessionVisit {
 
     /// Whoever has waited has its turn, which it ends with `applied`.
     private func waitForApplying() async {
-        if self.isApplying { await withCheckedContinuation { self.waiting.append($0) } }
+        await withCheckedContinuation { self.waiting.append($0) }
     }
 
     private func applied() {
@@ -36,6 +36,7 @@ extension SessionVisit {
         }
     }
 
+    @inline(__always)
     private func carryOut(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
         if case .anonymous = self.state {
             // Nothing is kept, but nobody is told that they have signed out.

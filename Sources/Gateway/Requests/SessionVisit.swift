@@ -12,7 +12,7 @@ final class SessionVisit: @unchecked Sendable {
     enum State {
         /// The visitor has no session; one is created when the backend first returns a blob.
         case new
-        indirect case live(StoredSession)
+        case live(StoredSession)
         /// The store cannot be reached: nothing is kept.
         case anonymous
         /// Destroyed by this request.

@@ -17,6 +17,8 @@ final class Connection: ChannelDuplexHandler, @unchecked Sendable {
     /// Never used twice.
     let number: UInt64
     let core: ResponderCore
+    /// Its event loop's.
+    let writer: LibraryWriter
     private let deadlines: DeadlineList
     private var state: ConnectionState
     private var context: ChannelHandlerContext?
@@ -27,9 +29,10 @@ final class Connection: ChannelDuplexHandler, @unchecked Sendable {
     /// whenever the socket says that there is some.
     private static let waitingPieceSize = 1_024
 
-    init(number: UInt64, descriptor: Int32, deadlines: DeadlineList, core: ResponderCore) {
+    init(number: UInt64, descriptor: Int32, loop: ResponderLoop, core: ResponderCore) {
         self.number = number
-        self.deadlines = deadlines
+        self.writer = loop.writer
+        self.deadlines = loop.deadlines
         self.core = core
         self.state = ConnectionState(descriptor: descriptor)
     }

@@ -28,6 +28,7 @@ extension ConnectionState {
     }
 
     /// Whether the channel may read: a body that is streamed is read as its reader asks for it.
+    @inline(__always)
     var wantsInput: Bool {
         switch self.phase {
         case .active: self.exchange.map { $0.isBodyComplete || $0.reader != nil } ?? true
@@ -305,11 +306,7 @@ extension RefusalReason {
             )
         )
         answer.writeString(text)
-        answer.writeInteger(
-            RecordHeader.bits(type: RecordHeader.standardOutput, requestID: requestID, contentLength: 0)
-        )
-        answer.writeInteger(RecordHeader.bits(type: RecordHeader.endRequest, requestID: requestID, contentLength: 8))
-        answer.writeInteger(UInt64(0))
+        answer.writeRequestEnd(requestID)
         return answer
     }
 }

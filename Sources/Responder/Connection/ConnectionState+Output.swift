@@ -14,6 +14,7 @@ extension ConnectionState {
         }
     }
 
+    @inline(__always)
     func outputStep(_ serial: UInt64, limit: Int) -> Connection.OutputStep {
         guard self.isLive(serial), let exchange = self.exchange else { return .failed(self.failure(serial)) }
         return exchange.output.byteCount <= limit ? .done : .wait
@@ -22,7 +23,7 @@ extension ConnectionState {
     /// Sends as much as the peer takes, and the end of the request behind it where the handler has finished.
     mutating func sendOutput(_ connection: Connection, _ effects: inout Effects) {
         guard let exchange = self.exchange, exchange.outputDeadline == nil else { return }
-        guard exchange.frameOutput() else { return self.fail(.libraryError, connection, &effects) }
+        guard exchange.frameOutput(by: connection.writer) else { return self.fail(.libraryError, connection, &effects) }
         if self.sendRecords(connection, &effects), exchange.isFinishing {
             self.requestAnswered(connection, &effects)
         }
@@ -98,23 +99,24 @@ extension ConnectionState {
 }
 
 extension Exchange {
-    /// Puts what waits into records: a small response and the end of each by libfcgi, all else by the queue (L26).
+    /// Puts what waits into records: a small piece by libfcgi, all else by the queue (L26).
     /// - Returns: false where libfcgi has failed.
-    fileprivate func frameOutput() -> Bool {
+    fileprivate func frameOutput(by writer: LibraryWriter) -> Bool {
         guard !self.isEndFramed else { return true }
-        if !self.output.fitsLibrary {
-            if self.isFinishing { self.output.endErrorText(requestID: self.requestID) }
-            self.output.frame(requestID: self.requestID)
-        }
-        guard self.isFinishing || self.output.hasPieces else { return true }
-        let records = LibraryResponse.records(
-            of: &self.output,
-            requestID: self.requestID,
-            ends: self.isFinishing
-        )
-        guard let records else { return false }
-        self.output.append(records: records)
         self.isEndFramed = self.isFinishing
+        if self.output.hasPieces, self.output.fitsLibrary {
+            let records = writer.records(of: &self.output, requestID: self.requestID, ends: self.isFinishing)
+            guard let records else { return false }
+            self.output.append(records: records)
+            return true
+        }
+        if self.isFinishing { self.output.endErrorText(requestID: self.requestID) }
+        self.output.frame(requestID: self.requestID)
+        if self.isFinishing {
+            var end = ByteBuffer()
+            end.writeRequestEnd(self.requestID)
+            self.output.append(records: end)
+        }
         return true
     }
 }

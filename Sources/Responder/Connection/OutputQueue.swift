@@ -38,7 +38,7 @@ struct OutputQueue {
     var isEmpty: Bool { self.byteCount == 0 && self.framed.isEmpty && self.pieces.isEmpty }
     /// Whether all of it is ordinary output that fits into libfcgi's buffer.
     var fitsLibrary: Bool {
-        !self.hasErrorText && self.framed.isEmpty && self.pieceByteCount <= LibraryResponse.bufferedOutputLimit
+        !self.hasErrorText && self.framed.isEmpty && self.pieceByteCount <= LibraryWriter.bufferedOutputLimit
     }
 
     mutating func append(_ bytes: ByteBuffer, to stream: Stream) {

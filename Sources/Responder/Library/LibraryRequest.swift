@@ -11,7 +11,7 @@ import NIOCore
 ///
 /// `@unchecked Sendable`: lives in its connection's state and is touched only on that connection's event loop.
 struct LibraryRequest: @unchecked Sendable {
-    fileprivate let raw: UnsafeMutablePointer<FCGX_Request>
+    let raw: UnsafeMutablePointer<FCGX_Request>
 
     /// Lets libfcgi parse a head that the guard has passed. Inside of `LibraryMemory.reading`.
     /// - Returns: nil where libfcgi does not agree with the guard.
@@ -70,53 +70,5 @@ struct LibraryRequest: @unchecked Sendable {
     func discard() {
         FCGX_Free(self.raw, 0)
         self.raw.deallocate()
-    }
-}
-
-/// What libfcgi writes of a response. It takes requests apart and responses together in one object, of some 12 KB, which
-/// a request that waits for its backend need not hold: so each piece is written by a fresh one.
-enum LibraryResponse {
-    /// What fits into libfcgi's output buffer (8,192 bytes) together with a record's header, its padding and the
-    /// records that end the request: so much is written at once.
-    static let bufferedOutputLimit = 8_136
-    /// More than all headers, padding and ending records of one such write.
-    private static let recordOverhead = 64
-
-    /// Writes what the queue gives out into records.
-    /// - Parameter ends: adds the end of the output and FCGI_END_REQUEST.
-    /// - Returns: nil where libfcgi has failed.
-    static func records(of output: inout OutputQueue, requestID: UInt16, ends: Bool) -> ByteBuffer? {
-        guard let request = self.request(requestID) else { return nil }
-        defer { request.discard() }
-        let stream = request.raw.pointee.out
-        var records = ByteBuffer()
-        var isWritten = false
-        records.writeWithUnsafeMutableBytes(minimumWritableBytes: output.byteCount + self.recordOverhead) { target in
-            LibraryMemory.writing(to: target) {
-                output.takeAll { bytes in
-                    bytes.withUnsafeReadableBytes { source in
-                        _ = FCGX_PutStr(source.bindMemory(to: CChar.self).baseAddress, Int32(source.count), stream)
-                    }
-                }
-                isWritten =
-                    ends
-                    ? FCGX_FClose(request.raw.pointee.err) == 0 && FCGX_FClose(stream) == 0
-                    : FCGX_FFlush(stream) == 0
-            }
-        }
-        return isWritten ? records : nil
-    }
-
-    /// A request of that number without parameters, to be answered.
-    private static func request(_ requestID: UInt16) -> LibraryRequest? {
-        let role = UInt64(1)
-        let head = (
-            RecordHeader.bits(type: RecordHeader.beginRequest, requestID: requestID, contentLength: 8).bigEndian,
-            (role << 48).bigEndian,
-            RecordHeader.bits(type: RecordHeader.parameters, requestID: requestID, contentLength: 0).bigEndian
-        )
-        return withUnsafeBytes(of: head) { head in
-            LibraryMemory.reading(head, UnsafeRawBufferPointer(start: nil, count: 0)) { LibraryRequest.accept() }
-        }
     }
 }

@@ -78,4 +78,7 @@ extension Positions: Sequence {
     }
 
     package func makeIterator() -> Iterator { Iterator(rest: self.rawValue) }
+
+    /// What is made of each of them is made room for at once.
+    package var underestimatedCount: Int { self.count }
 }

@@ -83,10 +83,11 @@ extension ReplicaOperation {
         if record.isTombstone { return .none }
         let home = self.askedFirst.isEmpty ? self.set.home : self.askedFirst
         let needsRepair = record.holders != home || record.placement != self.set.placement
-        var loaded = LoadedRecord(record: record, tokens: tokens, needsRepair: needsRepair)
         // By its write: where it was accepted anew, nobody was seen with the ballot that it has now.
-        loaded.secondsToLive = self.observations.secondsToLive(of: record.identity)
-        return .chosen(loaded)
+        let secondsToLive = self.observations.secondsToLive(of: record.identity)
+        return .chosen(
+            LoadedRecord(record: record, tokens: tokens, needsRepair: needsRepair, secondsToLive: secondsToLive)
+        )
     }
 
     /// A touching read gives every copy the idle duration of a session: to a tombstone or a stub that may be less than it

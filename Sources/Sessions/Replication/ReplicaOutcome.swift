@@ -1,17 +1,18 @@
-/// A record that was read, with what a save from it needs.
-package struct LoadedRecord: Sendable {
-    package var record: SessionRecord
+/// A record that was read, with what a save from it needs. It is handed on many times, so it is one object.
+package final class LoadedRecord: Sendable {
+    package let record: SessionRecord
     /// By position: the tokens of the holders that were read with this record as their last promise.
-    package var tokens: [ReplicaToken?]
+    package let tokens: [ReplicaToken?]
     /// Whether a position that should hold it was seen without: a background repair is due.
-    package var needsRepair: Bool
+    package let needsRepair: Bool
     /// What its copies had left when they were read; nil where that is not known.
-    package var secondsToLive: Int?
+    package let secondsToLive: Int?
 
-    package init(record: SessionRecord, tokens: [ReplicaToken?], needsRepair: Bool) {
+    package init(record: SessionRecord, tokens: [ReplicaToken?], needsRepair: Bool, secondsToLive: Int? = nil) {
         self.record = record
         self.tokens = tokens
         self.needsRepair = needsRepair
+        self.secondsToLive = secondsToLive
     }
 
     /// Whether every holder can be written by one compare-and-set.
@@ -22,11 +23,9 @@ package struct LoadedRecord: Sendable {
 }
 
 /// How an operation ended.
-///
-/// What carries a record is boxed, here and in what leads here: a record is 180 bytes, and is handed on many times.
 package enum ReplicaOutcome: Sendable {
     /// Load, repair: the chosen record. Save, create: the record as it was written, acknowledged.
-    indirect case chosen(LoadedRecord)
+    case chosen(LoadedRecord)
     /// There is no session: never was, has expired, or was destroyed.
     case none
     /// Destroy: the tombstone is chosen.
@@ -40,10 +39,10 @@ package enum ReplicaOutcome: Sendable {
     ///   - best: of a load the best record that was seen, for degraded service; where it is a tombstone, there is no session
     ///     to serve.
     ///   - mayBeWritten: of a save or creation, whether a server may have got it.
-    indirect case unavailable(best: LoadedRecord?, mayBeWritten: Bool = false)
+    case unavailable(best: LoadedRecord?, mayBeWritten: Bool = false)
     /// Repair: every server answered, and r or more of them have lost their copy, or cannot keep one: too few are left
     /// to tell what was chosen.
     case beyondRepair
     /// A degraded write reached at least one server.
-    indirect case degraded(LoadedRecord)
+    case degraded(LoadedRecord)
 }

@@ -32,7 +32,7 @@ package struct StoredSession: Sendable {
 }
 
 package enum SessionLoadOutcome: Sendable {
-    indirect case live(StoredSession)
+    case live(StoredSession)
     /// Never was, has expired, or was destroyed.
     case none
     /// Too few servers answered to tell.
@@ -43,14 +43,14 @@ package enum SessionLoadOutcome: Sendable {
 
 package enum SessionWriteOutcome: Sendable {
     /// Chosen, and so in every later load.
-    indirect case saved(StoredSession)
+    case saved(StoredSession)
     /// Another write from the same base won; this one will never be read.
     /// - Parameter winner: the version that won; nil where the session is gone.
     case discarded(winner: UInt64?)
     /// It may or may not be in the next load.
     case unknown
     /// Written to fewer servers than an acknowledgement needs.
-    indirect case degraded(StoredSession)
+    case degraded(StoredSession)
     /// Nothing was written; or too few servers have it, and the site refuses what is degraded.
     case unavailable
 }

@@ -4,7 +4,8 @@ import Memcached
 package import NIOCore
 package import Sessions
 
-/// The servers of one site as one event loop sees them: executes replica operations over the sockets.
+/// The servers of one site as one event loop sees them: executes replica operations over the sockets. It must be closed,
+/// started or not: it and its servers hold each other until then.
 ///
 /// `@unchecked Sendable`: bound to its event loop, which is the only place that touches it; every entry asserts that.
 package final class ReplicaPool: @unchecked Sendable {
@@ -83,8 +84,7 @@ package final class ReplicaPool: @unchecked Sendable {
         }
         let loop = self.eventLoop
         let interval = TimeAmount.nanoseconds(self.configuration.stateLease.nanoseconds / 3)
-        self.looks = loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak self] _ in
-            guard let self else { return }
+        self.looks = loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
             for server in self.servers { server.look() }
             self.closeFormerServers()
             self.forgetMemory()
@@ -92,7 +92,7 @@ package final class ReplicaPool: @unchecked Sendable {
         // Who has not answered by then is away.
         let time = self.configuration.memcached.connectTimeout
         self.trust = loop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: .nanoseconds(time.nanoseconds)) {
-            [weak self] in self?.trustAssumption()
+            self.trustAssumption()
         }
     }
 
@@ -122,8 +122,8 @@ package final class ReplicaPool: @unchecked Sendable {
             eventLoop: self.eventLoop,
             logger: self.logger,
             transitions: self.counters.transitions,
-            onLook: { [weak self] in self?.looked($0, $1, asked: $2) },
-            onLost: { [weak self] in self?.lost($0) }
+            onLook: { self.looked($0, $1, asked: $2) },
+            onLost: { self.lost($0) }
         )
         self.numbers[name] = self.servers.count
         self.servers.append(added)
@@ -178,8 +178,8 @@ package final class ReplicaPool: @unchecked Sendable {
         if let awaited = self.awaited, awaited.epoch == state.epoch { return now < awaited.until }
         let patience = TimeAmount.nanoseconds(self.configuration.stateLease.nanoseconds / 3)
         self.awaited = (state.epoch, now + patience)
-        self.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: patience + .milliseconds(1)) { [weak self] in
-            self?.lookAgain()
+        self.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: patience + .milliseconds(1)) {
+            self.lookAgain()
         }
         return true
     }

@@ -23,8 +23,9 @@ final class ReplicaServer {
     /// A marker that cannot be read: once it may have been changed on its way, twice it stands there like this.
     private var unreadable: ByteBuffer?
     /// Told of each look at the marker: what it says, and a moment before it was asked; and of the end of a connection.
-    private let onLook: (ReplicaServer, PoolState<RingDescription>?, NIODeadline) -> Void
-    private let onLost: (ReplicaServer) -> Void
+    /// Both until it is closed.
+    private var onLook: ((ReplicaServer, PoolState<RingDescription>?, NIODeadline) -> Void)?
+    private var onLost: ((ReplicaServer) -> Void)?
     /// The connection on which the marker was seen.
     private var completeConnection: ConnectionNumber?
     private(set) var lastMarker: Marker?
@@ -62,8 +63,8 @@ final class ReplicaServer {
             logger: logger,
             transitions: transitions,
             greeting: .get(marker, touch: nil),
-            onConnected: { [weak self] connection, reply in self?.connected(connection, reply) },
-            onDisconnected: { [weak self] _ in self?.disconnected() }
+            onConnected: { self.connected($0, $1) },
+            onDisconnected: { _ in self.disconnected() }
         )
     }
 
@@ -74,6 +75,8 @@ final class ReplicaServer {
     func close() -> EventLoopFuture<Void> {
         self.isClosed = true
         self.poll?.cancel()
+        self.onLook = nil
+        self.onLost = nil
         return self.client.close()
     }
 
@@ -127,7 +130,7 @@ final class ReplicaServer {
             self.completeConnection = nil
             self.lastMarker = nil
             if self.poll == nil { self.schedulePoll(connection) }
-            self.onLook(self, nil, asked)
+            self.onLook?(self, nil, asked)
             return
         }
         let state = self.lastMarker?.text == text ? self.lastMarker?.state : self.seal.opened(String(buffer: text))
@@ -141,7 +144,7 @@ final class ReplicaServer {
         self.poll?.cancel()
         self.poll = nil
         self.lastMarker = Marker(text: text, token: token, state: state)
-        self.onLook(self, state, asked)
+        self.onLook?(self, state, asked)
     }
 
     private func disconnected() {
@@ -150,12 +153,11 @@ final class ReplicaServer {
         self.unreadable = nil
         self.poll?.cancel()
         self.poll = nil
-        self.onLost(self)
+        self.onLost?(self)
     }
 
     private func schedulePoll(_ connection: ConnectionNumber) {
-        self.poll = self.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: Self.pollInterval) { [weak self] in
-            guard let self else { return }
+        self.poll = self.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: Self.pollInterval) {
             self.poll = nil
             guard self.client.connection == connection, self.completeConnection != connection else { return }
             self.look()

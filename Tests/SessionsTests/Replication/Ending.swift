@@ -34,3 +34,17 @@ extension ReplicaOutcome {
         }
     }
 }
+
+extension LoadedRecord {
+    /// As it would be if another record, or other tokens, had been read.
+    func changed(tokens: [ReplicaToken?]? = nil, _ change: (inout SessionRecord) -> Void) -> LoadedRecord {
+        var record = self.record
+        change(&record)
+        return LoadedRecord(
+            record: record,
+            tokens: tokens ?? self.tokens,
+            needsRepair: self.needsRepair,
+            secondsToLive: self.secondsToLive
+        )
+    }
+}

@@ -239,25 +239,22 @@ struct ReplicaSaveTests {
     // MARK: Odd bases
 
     @Test mutating func aBaseOfAnotherPlacementGoesTheSlowWay() {
-        var base = self.base
-        base.record.placement = 6
+        let base = self.base.changed { $0.placement = 6 }
         let save = self.world.start(.save(base: base, proposal: self.proposal))
         #expect(self.world.runToEnd(save).roundTrips == 3)
         #expect(self.world.ending(of: save) == .chosen(self.proposal.identity))
     }
 
     @Test mutating func aBaseFromAWiderSetDoesNotTrap() {
-        var base = self.base
-        base.record.holders = [3, 4]
-        base.tokens = Array(repeating: base.tokens[0], count: 5)
+        let tokens = Array(repeating: self.base.tokens[0], count: 5)
+        let base = self.base.changed(tokens: tokens) { $0.holders = [3, 4] }
         let save = self.world.start(.save(base: base, proposal: self.proposal))
         self.world.runToEnd(save)
         #expect(self.world.ending(of: save) == .chosen(self.proposal.identity))
     }
 
     @Test mutating func aBaseWithoutHoldersDoesNotHang() {
-        var base = self.base
-        base.record.holders = []
+        let base = self.base.changed { $0.holders = [] }
         let save = self.world.start(.save(base: base, proposal: self.proposal))
         self.world.runToEnd(save)
         #expect(self.world.ending(of: save) == .chosen(self.proposal.identity))

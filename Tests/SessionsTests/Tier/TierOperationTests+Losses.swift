@@ -93,7 +93,7 @@ extension TierOperationTests {
         let (old, row) = (self.session(10), self.row(15, after: [10], newest: 2_000_000_000))
         let again: [TierOperation.Answer] = [.loaded(.live(old)), .row(row), .loaded(.live(old))]
         var next = self.session(15, after: [10])
-        next.loaded.record.identity = WriteIdentity(version: 2_000_000_002, writer: 1)
+        next.setIdentity(WriteIdentity(version: 2_000_000_002, writer: 1))
         let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(next))])
         #expect(
             steps == [
@@ -255,7 +255,7 @@ extension TierOperationTests {
         var row = self.row(15, newest: 18)
         row.record.identity.writer = 2
         var old = self.session(15)
-        old.loaded.record.identity.writer = 2
+        old.setIdentity(WriteIdentity(version: old.version, writer: 2))
         let again: [TierOperation.Answer] = [.loaded(.live(old)), .row(row), .loaded(.live(old))]
         let steps = self.play(.load(client: nil), again + [.changed(.applied), .written(.saved(self.session(20)))])
         #expect(steps.last == "live 20 reverted")

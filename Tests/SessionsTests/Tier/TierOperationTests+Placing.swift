@@ -65,7 +65,7 @@ extension TierOperationTests {
         }
         // Saved in the same microsecond by clocks that differ.
         var twin = self.session(20, after: [5])
-        twin.loaded.record.identity.writer = 2
+        twin.setIdentity(WriteIdentity(version: twin.version, writer: 2))
         #expect(self.place([.row(row), .seen(.live(twin))]).last?.hasPrefix("save") == true)
         // What is above the row already is for the reaper.
         #expect(self.place([.row(row), .seen(.live(self.session(25, after: [5])))]) == ["look", "postpone to 1"])

@@ -114,7 +114,7 @@ struct TierOperationTests {
     @Test mutating func whatWentBackGoesOnAboveAllThatIsLost() {
         let row = self.row(10, newest: 2_000_000_000)
         var next = self.session(10)
-        next.loaded.record.identity = WriteIdentity(version: 2_000_000_002, writer: 1)
+        next.setIdentity(WriteIdentity(version: 2_000_000_002, writer: 1))
         let answers: [TierOperation.Answer] = [
             .loaded(.none), .row(row), .loaded(.none), .changed(.applied), .loaded(.live(next)),
         ]
@@ -308,5 +308,12 @@ struct TierOperationTests {
             Issue.record("\(batch)")
             return
         }
+    }
+}
+
+extension StoredSession {
+    /// As if another write had made it.
+    mutating func setIdentity(_ identity: WriteIdentity) {
+        self.loaded = self.loaded.changed { $0.identity = identity }
     }
 }
