@@ -80,6 +80,7 @@ package final class FastCGIBackend: Backend {
         }
     }
 
+    @inline(__always)
     private func result(of run: FastCGIRun) async -> Result<Void, BackendError> {
         do throws(BackendError) {
             try await run.waitForStart()

@@ -166,6 +166,7 @@ final class FastCGIRun: Sendable {
     }
 
     /// Waits until the request is being sent.
+    @inline(__always)
     func waitForStart() async throws(BackendError) {
         await withUnsafeContinuation { continuation in
             let isDecided = self.state.withLock { state in

@@ -118,6 +118,7 @@ final class Worker: @unchecked Sendable {
         request.onClientGone { task.cancel() }
     }
 
+    @inline(__always)
     private func serve(_ request: IncomingRequest) async {
         let generation = self.generation
         generation.useBegan()

@@ -7,7 +7,7 @@ import NIOCore
 /// One request inside libfcgi while its head and body are read, all of it in memory.
 ///
 /// Whoever holds it calls `discard()` exactly once; no other method may follow. The library never has a descriptor, and
-/// so closes none and waits for none (L7, L11–L13, L24).
+/// so closes none and waits for none (L7, L11–L13).
 ///
 /// `@unchecked Sendable`: lives in its connection's state and is touched only on that connection's event loop.
 struct LibraryRequest: @unchecked Sendable {
@@ -23,7 +23,6 @@ struct LibraryRequest: @unchecked Sendable {
         raw.pointee.keepConnection = 1
         // A closed descriptor is not lingered on.
         raw.pointee.detached = 1
-        raw.pointee.appStatus = 0
         guard FCGX_Accept_r(raw) == 0 else {
             raw.deallocate()
             return nil

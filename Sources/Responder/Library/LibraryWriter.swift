@@ -68,7 +68,7 @@ final class LibraryWriter: @unchecked Sendable {
 }
 
 extension ByteBuffer {
-    /// The empty record that ends the output, and FCGI_END_REQUEST: status 0, complete (FastCGI 1.0 §5.5).
+    /// The empty record that ends the output, and FCGI_END_REQUEST: status 0, complete (FastCGI 1.0 §5.5; L24).
     mutating func writeRequestEnd(_ requestID: UInt16) {
         self.writeMultipleIntegers(
             RecordHeader.bits(type: RecordHeader.standardOutput, requestID: requestID, contentLength: 0),
