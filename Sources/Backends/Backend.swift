@@ -52,7 +52,8 @@ package protocol BackendExchange: AnyObject, Sendable {
     /// Whether `next()` returns without waiting.
     var hasBufferedEvent: Bool { get }
 
-    /// What `next()` returns where it does not wait; nil where it would. An asynchronous call costs more than the event.
+    /// What `next()` returns or throws where it does not wait; nil where it would. An asynchronous call costs more than the
+    /// event.
     func nextIfBuffered() throws(BackendError) -> BackendEvent?
 
     /// Gives the request up: FCGI_ABORT_REQUEST and the connection closed, or the process group killed. The backend

@@ -142,8 +142,8 @@ package final class MemcachedServer: @unchecked Sendable {
             number: .next(),
             configuration: self.configuration,
             unixTime: { Int(time(nil)) },
-            // Let go of when the connection ends. Not weak, here and in those who hold a server: an object that was ever
-            // held weakly is retained and released several times as slowly.
+            // The handler is let go of when its connection ends. Not weak, here and in those who hold a server: an object
+            // that was ever held weakly is retained and released several times as slowly.
             ended: { self.connectionEnded($0, $1, $2) }
         )
         self.handler = handler

@@ -5,14 +5,14 @@ import Synchronization
 /// The events of one answer, between the event loop that reads the backend and the task that takes them.
 ///
 /// Holds about 256 KB, not counting what was read already when that was reached: then `publish` asks the reader to
-/// pause, and `next` tells it to go on when half of that is left.
+/// pause, and `next` and `nextIfBuffered` tell it to go on when half of that is left.
 struct ResponseEvents: ~Copyable, Sendable {
     // Not private: Swift 6.3.1 makes invalid code of a private type in a noncopyable struct that other files store.
     struct State {
         var events: Deque<BackendEvent> = []
         var byteCount = 0
         var readerIsPaused = false
-        /// What `next` throws behind the last event.
+        /// What is thrown behind the last event.
         var failure: BackendError?
         var hasEnded = false
         var consumerIsCancelled = false
@@ -73,7 +73,7 @@ struct ResponseEvents: ~Copyable, Sendable {
         return try await self.wait().get()
     }
 
-    /// Returns nil where `next` would wait.
+    /// Likewise; returns nil where `next` would wait.
     func nextIfBuffered(resumeReading: () -> Void) throws(BackendError) -> BackendEvent? {
         let (buffered, resumes) = self.state.withLock { state in
             let event = Self.buffered(&state)

@@ -23,7 +23,8 @@ extension SessionVisit {
         self.applied()
     }
 
-    /// Whoever has waited has its turn, which it ends with `applied`.
+    /// Only where an answer is being carried out, whose end wakes this. Whoever has waited has its turn, which it ends with
+    /// `applied`.
     private func waitForApplying() async {
         await withCheckedContinuation { self.waiting.append($0) }
     }

@@ -4,12 +4,14 @@ import CGI
 import Glibc
 import NIOCore
 
-/// One request inside libfcgi while its head and body are read, all of it in memory.
+/// One request inside libfcgi, all of it in memory: a visitor's while its head and body are read, or the one by which
+/// `LibraryWriter` makes records.
 ///
 /// Whoever holds it calls `discard()` exactly once; no other method may follow. The library never has a descriptor, and
 /// so closes none and waits for none (L7, L11–L13).
 ///
-/// `@unchecked Sendable`: lives in its connection's state and is touched only on that connection's event loop.
+/// `@unchecked Sendable`: lives in the state of a connection, or in an event loop's writer, and is touched only on that
+/// event loop.
 struct LibraryRequest: @unchecked Sendable {
     let raw: UnsafeMutablePointer<FCGX_Request>
 

@@ -5,7 +5,7 @@ package import NIOCore
 package import Sessions
 
 /// The servers of one site as one event loop sees them: executes replica operations over the sockets. It must be closed,
-/// started or not: it and its servers hold each other until then.
+/// started or not: until then it and its servers hold each other.
 ///
 /// `@unchecked Sendable`: bound to its event loop, which is the only place that touches it; every entry asserts that.
 package final class ReplicaPool: @unchecked Sendable {
