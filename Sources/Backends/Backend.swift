@@ -49,9 +49,6 @@ package protocol BackendExchange: AnyObject, Sendable {
     /// after `.end`. The backend is read no faster than this is called.
     func next() async throws(BackendError) -> BackendEvent
 
-    /// Whether `next()` returns without waiting.
-    var hasBufferedEvent: Bool { get }
-
     /// What `next()` returns or throws where it does not wait; nil where it would. An asynchronous call costs more than the
     /// event.
     func nextIfBuffered() throws(BackendError) -> BackendEvent?

@@ -62,7 +62,6 @@ package final class IncomingRequest: Sendable {
     /// Returns at once unless more than `outputLimit` bytes wait for a slow peer.
     /// - Throws: `.clientGone`; `.requestEnded`; `.cancelled` if the task is cancelled while it waits, the bytes being
     ///   queued all the same.
-    @inline(__always)
     package func write(_ bytes: ByteBuffer) async throws(ResponderError) {
         try await self.send(bytes, to: .output, flushes: false)
     }
@@ -104,7 +103,6 @@ package final class IncomingRequest: Sendable {
     /// What the peer still sends of an unread body is read and thrown away afterwards, up to `drainLimit` bytes and
     /// for `drainTimeout`; the connection is closed when that is not enough. Not stopped by cancellation: the wait
     /// for a slow peer is bounded by `writeTimeout`.
-    @inline(__always)
     package func finish() async {
         let hasLeft =
             self.connection.isHere

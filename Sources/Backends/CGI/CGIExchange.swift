@@ -12,8 +12,6 @@ final class CGIExchange: BackendExchange {
         self.process.abort()
     }
 
-    var hasBufferedEvent: Bool { self.process.events.hasBufferedEvent }
-
     func nextIfBuffered() throws(BackendError) -> BackendEvent? {
         try self.process.events.nextIfBuffered { self.process.resumeReading() }
     }

@@ -80,6 +80,7 @@ package final class FastCGIBackend: Backend {
         }
     }
 
+    // Inline, as every asynchronous call costs a frame and a look at where its caller shall go on.
     @inline(__always)
     private func result(of run: FastCGIRun) async -> Result<Void, BackendError> {
         do throws(BackendError) {

@@ -3,7 +3,7 @@ import NIOCore
 
 /// The caller's end of a request. When nobody holds it any more, the request is given up.
 final class FastCGIExchange: BackendExchange {
-    private let run: FastCGIRun
+    let run: FastCGIRun
 
     init(run: FastCGIRun) {
         self.run = run
@@ -12,8 +12,6 @@ final class FastCGIExchange: BackendExchange {
     deinit {
         self.abort()
     }
-
-    var hasBufferedEvent: Bool { self.run.events.hasBufferedEvent }
 
     func nextIfBuffered() throws(BackendError) -> BackendEvent? {
         try self.run.events.nextIfBuffered { self.resumeReading() }

@@ -165,7 +165,7 @@ final class FastCGIRun: Sendable {
         return connection
     }
 
-    /// Waits until the request is being sent.
+    /// Waits until the request is being sent. Inline: see `FastCGIBackend.result`.
     @inline(__always)
     func waitForStart() async throws(BackendError) {
         await withUnsafeContinuation { continuation in

@@ -17,6 +17,7 @@ struct RequestPath: Sendable {
     /// Nil where no sessions are taken over from another store.
     let adoption: SessionAdoption?
 
+    // Inline: see `Worker.serve`.
     @inline(__always)
     func run() async {
         var parameters = self.request.parameters

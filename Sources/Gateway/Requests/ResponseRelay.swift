@@ -41,17 +41,16 @@ struct ResponseRelay {
         }
     }
 
+    // Inline, here and below, as every asynchronous call costs a frame and a look at where its caller shall go on.
     @inline(__always)
     private mutating func relay() async throws {
         while true {
-            if self.isHeadSent, !self.exchange.hasBufferedEvent {
-                // What there is goes out before anything is waited for.
-                try await self.request.flush()
-            }
             let event: BackendEvent
             if let buffered = try self.exchange.nextIfBuffered() {
                 event = buffered
             } else {
+                // What there is goes out before anything is waited for.
+                if self.isHeadSent { try await self.request.flush() }
                 event = try await self.exchange.next()
             }
             switch event {

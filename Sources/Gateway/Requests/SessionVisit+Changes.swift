@@ -37,6 +37,7 @@ extension SessionVisit {
         }
     }
 
+    // Inline: see `Worker.serve`.
     @inline(__always)
     private func carryOut(_ change: SessionChange, isAnnounced: Bool) async -> GatewayResponse? {
         if case .anonymous = self.state {

@@ -118,6 +118,7 @@ final class Worker: @unchecked Sendable {
         request.onClientGone { task.cancel() }
     }
 
+    // Inline, as every asynchronous call costs a frame and a look at where its caller shall go on.
     @inline(__always)
     private func serve(_ request: IncomingRequest) async {
         let generation = self.generation

@@ -28,7 +28,6 @@ extension ConnectionState {
     }
 
     /// Whether the channel may read: a body that is streamed is read as its reader asks for it.
-    @inline(__always)
     var wantsInput: Bool {
         switch self.phase {
         case .active: self.exchange.map { $0.isBodyComplete || $0.reader != nil } ?? true

@@ -14,7 +14,6 @@ extension ConnectionState {
         }
     }
 
-    @inline(__always)
     func outputStep(_ serial: UInt64, limit: Int) -> Connection.OutputStep {
         guard self.isLive(serial), let exchange = self.exchange else { return .failed(self.failure(serial)) }
         return exchange.output.byteCount <= limit ? .done : .wait

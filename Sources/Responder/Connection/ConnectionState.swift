@@ -46,15 +46,11 @@ struct ConnectionState {
 
     // MARK: Requests
 
-    // Inline, here and where else the state is only looked at: a call would be handed a copy of all of it.
-
     /// Whether the request is with the handler and has not ended.
-    @inline(__always)
     func isLive(_ serial: UInt64) -> Bool {
         self.phase == .active && self.serial == serial
     }
 
-    @inline(__always)
     func isGone(_ serial: UInt64) -> Bool {
         self.serial == serial && self.lostRequest
     }

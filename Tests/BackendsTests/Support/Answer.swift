@@ -1,8 +1,9 @@
-import Backends
 import CGI
 import Logging
 import NIOCore
 import NIOPosix
+
+@testable import Backends
 
 /// What a backend answered, whole.
 struct Answer: Sendable {
@@ -66,4 +67,9 @@ extension Answer {
     init(error: BackendError) {
         self.error = error
     }
+}
+
+extension BackendExchange {
+    /// Whether an answer of a FastCGI application has an event that nobody has taken yet.
+    var hasBufferedEvent: Bool { (self as? FastCGIExchange)?.run.events.hasBufferedEvent ?? false }
 }
