@@ -102,16 +102,19 @@ private struct LineWriter {
 
     /// Decimal digits, without the `String` that interpolation would make.
     private mutating func write(decimal number: UInt64) {
+        var bound: UInt64 = 10
         var length = 1
-        var rest = number / 10
-        while rest > 0 {
+        while length < 20, number >= bound {
             length += 1
-            rest /= 10
+            bound = bound &* 10
         }
-        rest = number
-        for index in stride(from: self.end + length - 1, through: self.end, by: -1) {
-            self.target[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
+        var rest = number
+        var index = self.end + length
+        while index > self.end {
+            index -= 1
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+            self.target[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit)
+            rest = quotient
         }
         self.end += length
     }

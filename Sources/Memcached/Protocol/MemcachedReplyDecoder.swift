@@ -70,13 +70,9 @@ struct MemcachedReplyDecoder: NIOSingleStepByteToMessageDecoder {
     private static func readValue(length: Int, from buffer: inout ByteBuffer) throws(MemcachedError) -> ByteBuffer? {
         guard buffer.readableBytes >= length + 2 else { return nil }
         guard buffer.getInteger(at: buffer.readerIndex + length, as: UInt16.self) == 0x0D0A,
-            var value = buffer.readSlice(length: length)
+            let value = buffer.readSlice(length: length)
         else { throw Self.outOfStep("a value is not where its length says") }
         buffer.moveReaderIndex(forwardBy: 2)
-        // A slice keeps the whole read buffer alive. A small value may be held for as long as a backend works: it is copied out.
-        if value.storageCapacity / 2 > length {
-            value = ByteBuffer(bytes: value.readableBytesView)
-        }
         return value
     }
 

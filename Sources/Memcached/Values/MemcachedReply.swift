@@ -3,10 +3,11 @@ package import NIOCore
 /// A server's answer to one command. All of these leave the connection usable.
 package enum MemcachedReply: Sendable, Equatable {
     /// - Parameters:
+    ///   - value: a slice of what was read, which it keeps in memory: whoever holds it for long copies it.
     ///   - token: names this very item (`c`), for a compare-and-set on the same connection.
     ///   - secondsToLive: what was left before the touch, if there was one; `nil` for an item without expiry.
     case hit(value: ByteBuffer, token: UInt64, secondsToLive: Int?)
-    /// An item of another program's.
+    /// An item of another program's, likewise.
     case fetched(value: ByteBuffer, flags: UInt32)
     case miss
     /// - Parameter token: of the item that was stored.

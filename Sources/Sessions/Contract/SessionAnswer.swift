@@ -10,10 +10,8 @@ package enum SessionField: Sendable, Equatable {
 
     /// - Parameter name: in any case of letters.
     package init?(name: String) {
-        // Most fields of a head are told apart by their length.
-        guard [Self.dataName.utf8CodeUnitCount, Self.controlName.utf8CodeUnitCount].contains(name.utf8.count) else {
-            return nil
-        }
+        // Most fields of a head are told apart by their first letter.
+        guard let first = name.utf8.first, first | 0x20 == UInt8(ascii: "s") else { return nil }
         self.init(name: name.utf8)
     }
 

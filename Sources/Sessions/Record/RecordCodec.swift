@@ -103,7 +103,8 @@ package struct RecordCodec: Sendable {
         return Encoded(head: head, payload: payload)
     }
 
-    /// The payload is a slice of `bytes`.
+    /// The payload may be held for as long as a backend works: it is copied out of `bytes` where it would keep much else in
+    /// memory.
     package func decode(_ bytes: ByteBuffer, for key: SessionKey) throws(DecodingError) -> ReplicaCopy {
         guard bytes.readableBytes >= Self.fixedLength + 4 + Self.checksumLength else { throw .tooShort }
         var reader = bytes
@@ -141,7 +142,10 @@ package struct RecordCodec: Sendable {
             )
         }
         guard reader.readableBytes == Int(length), sum == expected else { throw .checksum }
-        let payload = reader.slice()
+        var payload = reader.slice()
+        if payload.storageCapacity / 2 > payload.readableBytes {
+            payload = ByteBuffer(bytes: payload.readableBytesView)
+        }
         if flags & Flag.stub != 0 {
             return ReplicaCopy(promised: promised, record: nil)
         }

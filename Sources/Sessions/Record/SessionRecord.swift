@@ -8,25 +8,8 @@ package struct SessionRecord: Sendable, Equatable {
     /// How many earlier writes a record names. With 8, a save that lost more than 8 versions ago is `unknown`.
     package static let maximumAncestors = 8
 
-    package var identity: WriteIdentity
-    /// The write that this one was made from, and those before it; newest first.
-    package var ancestors: [WriteIdentity]
-    package var accepted: Ballot
-    /// The servers it was sent to: positions in the replica set that `placement` names.
-    package var holders: Positions
-    /// Names the replica set in which `holders` has its meaning.
-    package var placement: UInt32
-    /// Terminal: the record of a destroyed session.
-    package var isTombstone: Bool
-    package var created: Timestamp
-    package var written: Timestamp
-    /// Of the last write to the database tier; 0 where there was none.
-    package var databaseSynced: Timestamp
-    /// When the cookie was last sent; 0 for cookies without a lifetime.
-    package var cookieIssued: Timestamp
-    package var idleSeconds: UInt32
-    package var absoluteDeadline: Timestamp
-    package var payload: ByteBuffer
+    /// One object: in every request the record goes through many hands, each of which would copy all of it.
+    private var storage: Storage
 
     package init(
         identity: WriteIdentity,
@@ -43,19 +26,23 @@ package struct SessionRecord: Sendable, Equatable {
         absoluteDeadline: Timestamp,
         payload: ByteBuffer
     ) {
-        self.identity = identity
-        self.ancestors = ancestors
-        self.accepted = accepted
-        self.holders = holders
-        self.placement = placement
-        self.isTombstone = isTombstone
-        self.created = created
-        self.written = written
-        self.databaseSynced = databaseSynced
-        self.cookieIssued = cookieIssued
-        self.idleSeconds = idleSeconds
-        self.absoluteDeadline = absoluteDeadline
-        self.payload = payload
+        self.storage = Storage(
+            Fields(
+                identity: identity,
+                ancestors: ancestors,
+                accepted: accepted,
+                holders: holders,
+                placement: placement,
+                isTombstone: isTombstone,
+                created: created,
+                written: written,
+                databaseSynced: databaseSynced,
+                cookieIssued: cookieIssued,
+                idleSeconds: idleSeconds,
+                absoluteDeadline: absoluteDeadline,
+                payload: payload
+            )
+        )
     }
 
     package var base: WriteIdentity? { self.ancestors.first }
@@ -87,6 +74,113 @@ package struct SessionRecord: Sendable, Equatable {
             absoluteDeadline: .max,
             payload: ByteBuffer()
         )
+    }
+}
+
+extension SessionRecord {
+    private struct Fields: Sendable, Equatable {
+        var identity: WriteIdentity
+        var ancestors: [WriteIdentity]
+        var accepted: Ballot
+        var holders: Positions
+        var placement: UInt32
+        var isTombstone: Bool
+        var created: Timestamp
+        var written: Timestamp
+        var databaseSynced: Timestamp
+        var cookieIssued: Timestamp
+        var idleSeconds: UInt32
+        var absoluteDeadline: Timestamp
+        var payload: ByteBuffer
+    }
+
+    /// `@unchecked Sendable`: changed only by the one record that holds it.
+    private final class Storage: @unchecked Sendable {
+        var fields: Fields
+
+        init(_ fields: Fields) {
+            self.fields = fields
+        }
+    }
+
+    private mutating func change(_ body: (inout Fields) -> Void) {
+        if !isKnownUniquelyReferenced(&self.storage) { self.storage = Storage(self.storage.fields) }
+        body(&self.storage.fields)
+    }
+
+    package static func == (one: SessionRecord, other: SessionRecord) -> Bool {
+        one.storage === other.storage || one.storage.fields == other.storage.fields
+    }
+
+    package var identity: WriteIdentity {
+        get { self.storage.fields.identity }
+        set { self.change { $0.identity = newValue } }
+    }
+
+    /// The write that this one was made from, and those before it; newest first.
+    package var ancestors: [WriteIdentity] {
+        get { self.storage.fields.ancestors }
+        set { self.change { $0.ancestors = newValue } }
+    }
+
+    package var accepted: Ballot {
+        get { self.storage.fields.accepted }
+        set { self.change { $0.accepted = newValue } }
+    }
+
+    /// The servers it was sent to: positions in the replica set that `placement` names.
+    package var holders: Positions {
+        get { self.storage.fields.holders }
+        set { self.change { $0.holders = newValue } }
+    }
+
+    /// Names the replica set in which `holders` has its meaning.
+    package var placement: UInt32 {
+        get { self.storage.fields.placement }
+        set { self.change { $0.placement = newValue } }
+    }
+
+    /// Terminal: the record of a destroyed session.
+    package var isTombstone: Bool {
+        get { self.storage.fields.isTombstone }
+        set { self.change { $0.isTombstone = newValue } }
+    }
+
+    package var created: Timestamp {
+        get { self.storage.fields.created }
+        set { self.change { $0.created = newValue } }
+    }
+
+    package var written: Timestamp {
+        get { self.storage.fields.written }
+        set { self.change { $0.written = newValue } }
+    }
+
+    /// Of the last write to the database tier; 0 where there was none.
+    package var databaseSynced: Timestamp {
+        get { self.storage.fields.databaseSynced }
+        set { self.change { $0.databaseSynced = newValue } }
+    }
+
+    /// When the cookie was last sent; 0 for cookies without a lifetime.
+    package var cookieIssued: Timestamp {
+        get { self.storage.fields.cookieIssued }
+        set { self.change { $0.cookieIssued = newValue } }
+    }
+
+    package var idleSeconds: UInt32 {
+        get { self.storage.fields.idleSeconds }
+        set { self.change { $0.idleSeconds = newValue } }
+    }
+
+    package var absoluteDeadline: Timestamp {
+        get { self.storage.fields.absoluteDeadline }
+        set { self.change { $0.absoluteDeadline = newValue } }
+    }
+
+    package var payload: ByteBuffer {
+        get { self.storage.fields.payload }
+        set { self.change { $0.payload = newValue } }
     }
 }
 

@@ -9,7 +9,7 @@ struct Observations: Sendable {
     enum Slot: Sendable {
         /// Not asked, or no answer.
         case silent
-        indirect case copy(Seen)
+        case copy(Seen)
         /// A complete server without the key votes "none"; one that has forgotten does not vote.
         case absent(ConnectionIdentity, isComplete: Bool)
         /// A value that does not decode: no vote.

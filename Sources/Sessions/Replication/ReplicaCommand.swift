@@ -28,12 +28,12 @@ package enum ReplicaCommand: Sendable, Equatable {
 
     /// - Parameter touch: slide the idle expiry.
     case read(touch: Bool)
-    indirect case write(ReplicaCopy, Condition, CopyLifetime)
+    case write(ReplicaCopy, Condition, CopyLifetime)
 }
 
 /// What came back. A time-out and a lost connection are both `failed`: nothing is known.
 package enum ReplicaAnswer: Sendable, Equatable {
-    indirect case copy(ReplicaCopy, ReplicaToken, secondsToLive: Int?)
+    case copy(ReplicaCopy, ReplicaToken, secondsToLive: Int?)
     /// - Parameter isComplete: whether the server has been marked complete in its present life. Only then its absence
     ///   is a vote.
     case absent(ConnectionIdentity, isComplete: Bool)

@@ -11,7 +11,7 @@
 /// - Everything else goes through `resolve`: read all, prepare a ballot on a quorum, accept the value that the
 ///   promises allow on r servers. See `ReplicaOperation+Resolve.swift`.
 package struct ReplicaOperation: Sendable {
-    package indirect enum Goal: Sendable {
+    package enum Goal: Sendable {
         case load
         /// A load that slides no expiry.
         case look
@@ -47,12 +47,12 @@ package struct ReplicaOperation: Sendable {
         /// A load's first question, to r servers, and its second, to the rest.
         case loading(isFirst: Bool)
         /// Completing somebody's half-done fast write.
-        indirect case helping(SessionRecord)
+        case helping(SessionRecord)
         /// The fast save, create, or the write of a degraded one.
-        indirect case writing(SessionRecord)
+        case writing(SessionRecord)
         case resolving
         case preparing(Ballot)
-        indirect case accepting(SessionRecord)
+        case accepting(SessionRecord)
         case backingOff
         case finished
     }

@@ -201,7 +201,7 @@ struct RunSurroundings: ReplicaSurroundings {
 
     var heldDown: Positions {
         var result: Positions = []
-        for (position, server) in self.servers.enumerated() where !server.isAvailable {
+        for position in self.servers.indices where !self.servers[position].isAvailable {
             result.insert(position)
         }
         return result

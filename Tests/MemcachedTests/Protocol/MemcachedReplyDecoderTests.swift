@@ -130,18 +130,6 @@ import Testing
             #expect(replies <= bytes.count / 4)
         }
     }
-
-    @Test func aSmallValueDoesNotKeepALargeReadBufferAlive() throws {
-        var decoder = Self.decoder()
-        var buffer = ByteBuffer()
-        buffer.reserveCapacity(65_536)
-        buffer.writeString("VA 3 t1 c1 O1\r\nabc\r\n")
-        guard case .value(let value, _) = try decoder.decode(buffer: &buffer) else {
-            Issue.record("no value")
-            return
-        }
-        #expect(value.storageCapacity < 1_024)
-    }
 }
 
 /// SplitMix64: the same bytes in every run.

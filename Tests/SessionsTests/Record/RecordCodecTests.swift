@@ -51,6 +51,16 @@ struct RecordCodecTests {
         #expect(bytes.readableBytes <= RecordCodec.maximumOverhead + 256)
     }
 
+    @Test func aSmallPayloadDoesNotKeepALargeReadBufferInMemory() throws {
+        let copy = ReplicaCopy(accepted: self.record(payload: [1, 2, 3]))
+        var read = ByteBuffer()
+        read.reserveCapacity(65_536)
+        read.writeImmutableBuffer(self.bytes(copy))
+        let found = try self.codec.decode(read.slice(), for: self.key)
+        #expect(found == copy)
+        #expect(try #require(found.record).payload.storageCapacity < 1_024)
+    }
+
     @Test func aTombstoneComesBack() throws {
         let identity = WriteIdentity(version: 9, writer: 10)
         var tombstone = self.record(payload: [1, 2, 3], ancestors: 8).tombstone(identity: identity, now: 77)
