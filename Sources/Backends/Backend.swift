@@ -47,6 +47,8 @@ package protocol BackendExchange: AnyObject, Sendable {
 
     /// The next event in the order in which the backend sent them; `.head` comes before any `.body`, nothing comes
     /// after `.end`. The backend is read no faster than this is called.
+    ///
+    /// `abort` ends the wait, with `.cancelled`; that the task is cancelled does not.
     func next() async throws(BackendError) -> BackendEvent
 
     /// What `next()` returns or throws where it does not wait; nil where it would. An asynchronous call costs more than the

@@ -24,37 +24,30 @@ enum ASCII {
 
     /// `tchar` of RFC 9110 §5.6.2.
     static func isTokenCharacter(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-        // ! # $ % & ' * + - . ^ _ ` | ~
-        case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E, 0x5F, 0x60, 0x7C, 0x7E: true
-        default: false
-        }
+        byte < 0x80 && (byte < 0x40 ? self.lowTokens : self.highTokens) >> UInt64(byte & 0x3f) & 1 != 0
     }
+
+    // A bit for each character: ! # $ % & ' * + - . and digits; letters and ^ _ ` | ~
+    private static let lowTokens: UInt64 = 0x03ff_6cfa_0000_0000
+    private static let highTokens: UInt64 = 0x57ff_ffff_c7ff_fffe
 
     /// Only `field-vchar`, space and tab of RFC 9110 §5.5: no control character but tab.
     static func isFieldValue(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        // Values with sessions are long: eight bytes at a time, and one by one only where one of eight may be wrong.
+        // Values with sessions are long: eight bytes at a time, and one by one only where one of all may be wrong.
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        var suspicion: UInt64 = 0
         var index = 0
         while index + 8 <= bytes.count {
             let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            if self.mayHaveControlCharacter(word), !bytes[index..<index + 8].allSatisfy(self.isFieldValueByte) {
-                return false
-            }
+            // The highest bit of a byte gets set below 0x20, at 0x7F, and above it.
+            suspicion |= (word &- ones &* 0x20) | (word &+ ones) | word
             index += 8
         }
-        return bytes[index...].allSatisfy(self.isFieldValueByte)
+        let isChecked = suspicion & (ones &* 0x80) == 0
+        return bytes[(isChecked ? index : 0)...].allSatisfy(self.isFieldValueByte)
     }
 
     private static func isFieldValueByte(_ byte: UInt8) -> Bool {
         byte >= 0x20 ? byte != 0x7F : byte == 0x09
-    }
-
-    /// Whether a byte is below 0x20 or is 0x7F; sometimes true where none is, never false where one is.
-    private static func mayHaveControlCharacter(_ word: UInt64) -> Bool {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let high: UInt64 = 0x8080_8080_8080_8080
-        let delete = word ^ (ones &* 0x7F)
-        return (((word &- ones &* 0x20) & ~word) | ((delete &- ones) & ~delete)) & high != 0
     }
 }

@@ -63,20 +63,27 @@ extension CGIResponseHead {
 
     /// Writes the head anew: `Status`, the fields in order, CRLF line ends, the empty line.
     package func encode(into buffer: inout ByteBuffer) {
-        buffer.writeStaticString("Status: ")
-        buffer.writeString(String(self.status))
         let reason = self.reason.isEmpty ? Self.standardReason(self.status) : self.reason
-        if !reason.isEmpty {
-            buffer.writeStaticString(" ")
-            buffer.writeString(reason)
+        var bound = 32 + reason.utf8.count
+        for field in self.fields { bound += field.name.utf8.count + field.value.readableBytes + 4 }
+        // One write: dozens of small ones would cost more than all the rest.
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: bound) { target in
+            var writer = RawWriter(target: target)
+            writer.write("Status: ")
+            writer.write(String(self.status))
+            if !reason.isEmpty {
+                writer.write(" ")
+                writer.write(reason)
+            }
+            for field in self.fields {
+                writer.write("\r\n")
+                writer.write(field.name)
+                writer.write(": ")
+                field.value.withUnsafeReadableBytes { writer.write($0) }
+            }
+            writer.write("\r\n\r\n")
+            return writer.end
         }
-        for field in self.fields {
-            buffer.writeStaticString("\r\n")
-            buffer.writeString(field.name)
-            buffer.writeStaticString(": ")
-            buffer.writeImmutableBuffer(field.value)
-        }
-        buffer.writeStaticString("\r\n\r\n")
     }
 
     /// The reason phrases of RFC 9110 §15 and RFC 6585; empty for a code that has none.

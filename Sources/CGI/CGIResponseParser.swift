@@ -166,8 +166,10 @@ package struct CGIResponseParser: Sendable {
         return (status, String(decoding: rest.drop { $0 == ASCIIByte.space }, as: UTF8.self))
     }
 
-    private func makeHead() -> CGIResponseHead {
-        var head = CGIResponseHead(status: 200, reason: "", fields: self.fields)
+    private mutating func makeHead() -> CGIResponseHead {
+        var head = CGIResponseHead(status: 200, reason: "")
+        // The head alone holds them: they are changed on the way.
+        swap(&head.fields, &self.fields)
         if let (status, reason) = self.statusLine {
             head.status = status
             head.reason = reason

@@ -3,9 +3,9 @@ package import NIOCore
 
 /// The meta-variables of one request (RFC 3875 §4.1, plus whatever the web server adds), in order.
 ///
-/// Names and values are bytes: a path or a cookie need not be UTF-8, and what came in goes out unchanged. One
-/// contiguous storage holds every name directly followed by its value, which is the layout of a FastCGI
-/// name-value pair, so that a pair is forwarded by one copy.
+/// Names and values are bytes: a path or a cookie need not be UTF-8, and what came in goes out unchanged. They lie in
+/// memory as FastCGI sends them, each pair behind its lengths (FastCGI 1.0 §3.4), so that all of them are forwarded by a
+/// few copies.
 package struct Parameters: Sendable {
     /// 12 bytes, as thousands of requests may wait for a backend; a ByteBuffer has no more than 4 GiB.
     fileprivate struct Entry {
@@ -19,9 +19,17 @@ package struct Parameters: Sendable {
             self.valueLength32 = UInt32(valueLength)
         }
 
+        /// Of the name; the value follows it, and the lengths stand before it.
         var start: Int { Int(self.start32) }
         var nameLength: Int { Int(self.nameLength32) }
         var valueLength: Int { Int(self.valueLength32) }
+        var valueStart: Int { self.start + self.nameLength }
+        var end: Int { self.valueStart + self.valueLength }
+
+        /// Where its lengths begin.
+        var encodedStart: Int {
+            self.start - Parameters.lengthOfLength(self.nameLength) - Parameters.lengthOfLength(self.valueLength)
+        }
     }
 
     private var storage: ByteBuffer
@@ -37,14 +45,41 @@ package struct Parameters: Sendable {
 
     /// Adds a pair behind all others; does not look for an earlier one of that name.
     package mutating func append(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+        self.append(name, length: value.count) { $0.copyMemory(from: value) }
+    }
+
+    /// Adds pairs behind all others: dozens of single ones would be most of what a request's head costs.
+    ///
+    /// - Parameters:
+    ///   - byteCount: at least the bytes of all of them as FastCGI sends them.
+    ///   - write: is given what takes them.
+    package mutating func append(atMost byteCount: Int, _ write: (inout Appender) -> Void) {
         let start = self.storage.writerIndex
-        // One write for both: small writes are most of what a request's head costs.
-        self.storage.writeWithUnsafeMutableBytes(minimumWritableBytes: name.count + value.count) { target in
-            target.copyMemory(from: name)
-            UnsafeMutableRawBufferPointer(rebasing: target[name.count..<target.count]).copyMemory(from: value)
-            return name.count + value.count
+        var entries: [Entry] = []
+        swap(&entries, &self.entries)
+        self.storage.writeWithUnsafeMutableBytes(minimumWritableBytes: byteCount) { target in
+            var appender = Appender(start: start, entries: entries, writer: RawWriter(target: target))
+            entries = []
+            write(&appender)
+            swap(&entries, &appender.entries)
+            return appender.writer.end
         }
-        self.entries.append(Entry(start: start, nameLength: name.count, valueLength: value.count))
+        swap(&entries, &self.entries)
+    }
+
+    package struct Appender {
+        fileprivate let start: Int
+        fileprivate var entries: [Entry]
+        fileprivate var writer: RawWriter
+
+        package mutating func append(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
+            self.writer.writeLength(name.count)
+            self.writer.writeLength(value.count)
+            let start = self.start + self.writer.end
+            self.entries.append(Entry(start: start, nameLength: name.count, valueLength: value.count))
+            self.writer.write(name)
+            self.writer.write(value)
+        }
     }
 
     package mutating func append(_ name: String, _ value: UnsafeRawBufferPointer) {
@@ -64,15 +99,28 @@ package struct Parameters: Sendable {
     /// Adds a pair whose value the body writes, all of its bytes.
     package mutating func append(_ name: String, length: Int, _ write: (UnsafeMutableRawBufferPointer) -> Void) {
         var name = name
-        let start = self.storage.writerIndex
-        let nameLength = name.withUTF8 { name in
-            self.storage.writeWithUnsafeMutableBytes(minimumWritableBytes: name.count + length) { target in
-                target.copyMemory(from: UnsafeRawBufferPointer(name))
-                write(UnsafeMutableRawBufferPointer(rebasing: target[name.count..<name.count + length]))
-                return name.count + length
-            } - length
+        name.withUTF8 { self.append(UnsafeRawBufferPointer($0), length: length, write) }
+    }
+
+    @inline(__always)
+    private mutating func append(
+        _ name: UnsafeRawBufferPointer,
+        length: Int,
+        _ write: (UnsafeMutableRawBufferPointer) -> Void
+    ) {
+        var start = self.storage.writerIndex
+        let bound = 2 * Self.longestLength + name.count + length
+        // One write for all of it: small writes are most of what a request's head costs.
+        self.storage.writeWithUnsafeMutableBytes(minimumWritableBytes: bound) { target in
+            var writer = RawWriter(target: target)
+            writer.writeLength(name.count)
+            writer.writeLength(length)
+            start += writer.end
+            writer.write(name)
+            write(UnsafeMutableRawBufferPointer(rebasing: target[writer.end..<writer.end + length]))
+            return writer.end + length
         }
-        self.entries.append(Entry(start: start, nameLength: nameLength, valueLength: length))
+        self.entries.append(Entry(start: start, nameLength: name.count, valueLength: length))
     }
 
     /// Makes room for so many more bytes of names and values.
@@ -111,7 +159,7 @@ package struct Parameters: Sendable {
         let storage = self.storage
         storage.withUnsafeReadableBytes { bytes in
             self.entries.removeAll { entry in
-                shouldRemove(UnsafeRawBufferPointer(rebasing: bytes[entry.start..<entry.start + entry.nameLength]))
+                shouldRemove(UnsafeRawBufferPointer(rebasing: bytes[entry.start..<entry.valueStart]))
             }
         }
     }
@@ -120,7 +168,7 @@ package struct Parameters: Sendable {
     package func bytes(_ name: String) -> ByteBufferView? {
         self.firstIndex(of: name).flatMap { index in
             let entry = self.entries[index]
-            return self.storage.viewBytes(at: entry.start + entry.nameLength, length: entry.valueLength)
+            return self.storage.viewBytes(at: entry.valueStart, length: entry.valueLength)
         }
     }
 
@@ -134,7 +182,7 @@ package struct Parameters: Sendable {
         }
         return index.flatMap { index in
             let entry = self.entries[index]
-            return self.storage.viewBytes(at: entry.start + entry.nameLength, length: entry.valueLength)
+            return self.storage.viewBytes(at: entry.valueStart, length: entry.valueLength)
         }
     }
 
@@ -148,28 +196,48 @@ package struct Parameters: Sendable {
         for entry in self.entries {
             try body(
                 self.storage.viewBytes(at: entry.start, length: entry.nameLength)!,
-                self.storage.viewBytes(at: entry.start + entry.nameLength, length: entry.valueLength)!
+                self.storage.viewBytes(at: entry.valueStart, length: entry.valueLength)!
             )
         }
     }
 
-    /// Calls the body for every pair in order with a name and a value that lie one behind the other in memory. The bytes
-    /// are valid during the call only.
+    /// Calls the body for every pair in order. The bytes are valid during the call only.
     package func forEachPair(_ body: (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void) {
         self.storage.withUnsafeReadableBytes { bytes in
             for entry in self.entries {
-                let valueStart = entry.start + entry.nameLength
                 body(
-                    UnsafeRawBufferPointer(rebasing: bytes[entry.start..<valueStart]),
-                    UnsafeRawBufferPointer(rebasing: bytes[valueStart..<valueStart + entry.valueLength])
+                    UnsafeRawBufferPointer(rebasing: bytes[entry.start..<entry.valueStart]),
+                    UnsafeRawBufferPointer(rebasing: bytes[entry.valueStart..<entry.end])
                 )
             }
         }
     }
 
-    /// The bytes of all names and values.
-    package var byteCount: Int {
-        self.entries.reduce(0) { $0 + $1.nameLength + $1.valueLength }
+    /// Calls the body for all pairs in order, as FastCGI sends them: for runs of whole pairs of at most so many bytes, and
+    /// for a single pair that is longer. The bytes are valid during the call only.
+    package func forEachEncodedRun(atMost maximumLength: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
+        self.storage.withUnsafeReadableBytes { bytes in
+            var start = 0
+            var end = 0
+            for entry in self.entries {
+                let entryStart = entry.encodedStart
+                if entryStart != end || entry.end - start > maximumLength {
+                    if start < end { body(UnsafeRawBufferPointer(rebasing: bytes[start..<end])) }
+                    start = entryStart
+                }
+                end = entry.end
+            }
+            if start < end { body(UnsafeRawBufferPointer(rebasing: bytes[start..<end])) }
+        }
+    }
+
+    /// At least the bytes of all pairs as FastCGI sends them: removed ones count too.
+    package var maximumEncodedByteCount: Int { self.storage.readableBytes }
+
+    fileprivate static let longestLength = 4
+
+    fileprivate static func lengthOfLength(_ length: Int) -> Int {
+        length < 128 ? 1 : Self.longestLength
     }
 
     private func firstIndex(of name: String) -> Int? {
@@ -197,5 +265,16 @@ extension UnsafeRawBufferPointer {
 
     package func equal(_ text: StaticString) -> Bool {
         self.equal(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+}
+
+extension RawWriter {
+    /// One byte below 128, else four with the highest bit set.
+    fileprivate mutating func writeLength(_ length: Int) {
+        if length < 128 {
+            self.write(UInt8(length))
+        } else {
+            self.write(UInt32(length) | 0x8000_0000)
+        }
     }
 }

@@ -52,6 +52,7 @@ int clinux_stream_socket(int family) { return socket(family, SOCK_STREAM | SOCK_
 ssize_t clinux_send_vectors(int descriptor, const struct iovec *vectors, int count)
 {
     struct msghdr message;
+    if (count == 1) return send(descriptor, vectors->iov_base, vectors->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
     memset(&message, 0, sizeof(message));
     message.msg_iov = (struct iovec *)vectors;
     message.msg_iovlen = count;

@@ -63,15 +63,15 @@ package enum FastCGIRequestEncoder {
         UInt64(1) << 56 | UInt64(type.rawValue) << 48 | UInt64(requestID) << 32 | UInt64(contentLength) << 16
     }
 
-    /// One write into the buffer for all records: dozens of small ones would be most of the cost.
+    /// One write into the buffer for all records.
     private static func writeParameters(_ parameters: Parameters, into buffer: inout ByteBuffer) throws(FastCGIError) {
         var isTooLong = false
-        // Each pair has two lengths of up to 4 bytes, and begins at most one record.
-        let bound = parameters.byteCount + parameters.count * (8 + headerLength)
+        // Each pair begins at most one record.
+        let bound = parameters.maximumEncodedByteCount + parameters.count * headerLength
         buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: bound) { target in
             var writer = RecordWriter(target: target)
-            parameters.forEachPair { name, value in
-                isTooLong = isTooLong || !writer.write(name, value)
+            parameters.forEachEncodedRun(atMost: maximumContentLength) { run in
+                isTooLong = isTooLong || !writer.write(run)
             }
             writer.endRecord()
             return isTooLong ? 0 : writer.end
@@ -91,21 +91,19 @@ package enum FastCGIRequestEncoder {
             self.target = target
         }
 
-        /// - Parameter value: directly behind the name in memory.
-        /// - Returns: false, with nothing written, for a pair that does not fit one record.
-        mutating func write(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
-            let length =
-                Self.lengthOfLength(name.count) + Self.lengthOfLength(value.count) + name.count + value.count
-            guard length <= maximumContentLength else { return false }
-            if let start = self.contentStart, self.end - start + length > maximumContentLength { self.endRecord() }
+        /// - Parameter run: whole pairs.
+        /// - Returns: false, with nothing written, for what does not fit one record.
+        mutating func write(_ run: UnsafeRawBufferPointer) -> Bool {
+            guard run.count <= maximumContentLength else { return false }
+            if let start = self.contentStart, self.end - start + run.count > maximumContentLength { self.endRecord() }
             if self.contentStart == nil {
-                self.store(FastCGIRequestEncoder.header(.parameters, contentLength: 0))
+                let header = FastCGIRequestEncoder.header(.parameters, contentLength: 0)
+                self.target.storeBytes(of: header.bigEndian, toByteOffset: self.end, as: UInt64.self)
+                self.end += headerLength
                 self.contentStart = self.end
             }
-            self.writeLength(name.count)
-            self.writeLength(value.count)
-            // They lie one behind the other.
-            self.copy(UnsafeRawBufferPointer(start: name.baseAddress, count: name.count + value.count))
+            UnsafeMutableRawBufferPointer(rebasing: self.target[self.end...]).copyMemory(from: run)
+            self.end += run.count
             return true
         }
 
@@ -115,31 +113,6 @@ package enum FastCGIRequestEncoder {
             let length = UInt16(self.end - start).bigEndian
             self.target.storeBytes(of: length, toByteOffset: start - headerLength + 4, as: UInt16.self)
             self.contentStart = nil
-        }
-
-        private static func lengthOfLength(_ length: Int) -> Int {
-            length < 128 ? 1 : 4
-        }
-
-        private mutating func writeLength(_ length: Int) {
-            if length < 128 {
-                self.target[self.end] = UInt8(length)
-                self.end += 1
-            } else {
-                self.store(UInt32(length) | 0x8000_0000)
-            }
-        }
-
-        private mutating func store<Integer: FixedWidthInteger>(_ integer: Integer) {
-            self.target.storeBytes(of: integer.bigEndian, toByteOffset: self.end, as: Integer.self)
-            self.end += MemoryLayout<Integer>.size
-        }
-
-        private mutating func copy(_ bytes: UnsafeRawBufferPointer) {
-            UnsafeMutableRawBufferPointer(rebasing: self.target[self.end..<self.end + bytes.count]).copyMemory(
-                from: bytes
-            )
-            self.end += bytes.count
         }
     }
 }

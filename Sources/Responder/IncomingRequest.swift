@@ -119,7 +119,7 @@ package final class IncomingRequest: Sendable {
         self.connection.tell { [serial] in $0.abort(serial) }
     }
 
-    /// Sets what is called when the peer goes away before the request has ended, also when it is too slow or breaks
+    /// Adds to what is called when the peer goes away before the request has ended, also when it is too slow or breaks
     /// the protocol: once, on the event loop, or soon if that has happened already. It must not block.
     package func onClientGone(_ action: @escaping @Sendable () -> Void) {
         self.connection.tell { [serial] in $0.onClientGone(action, serial) }

@@ -23,4 +23,11 @@ struct ASCIITests {
         #expect(!Array("\t\u{1}~~~~~~~~~~~~~~~~~~~~".utf8).withUnsafeBytes(ASCII.isFieldValue))
         #expect(!Array("~~~~~~~~~~~~~~\t\u{7F}~~~~".utf8).withUnsafeBytes(ASCII.isFieldValue))
     }
+
+    /// RFC 9110 §5.6.2.
+    @Test func aTokenIsOfLettersDigitsAndFifteenMarks() {
+        let letters = "abcdefghijklmnopqrstuvwxyz"
+        let tokens = Set("!#$%&'*+-.^_`|~0123456789\(letters)\(letters.uppercased())".utf8)
+        #expect((UInt8.min...UInt8.max).filter(ASCII.isTokenCharacter) == tokens.sorted())
+    }
 }

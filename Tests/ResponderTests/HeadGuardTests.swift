@@ -120,4 +120,43 @@ import Testing
         let long = Wire.head((0..<5).map { ("N\($0)", String(repeating: "v", count: 26_000)) })
         #expect(self.verdict(long) == .complete(long.count))
     }
+
+    /// Whole pairs are looked at in one step, cut ones byte by byte: both come to the same.
+    @Test func parametersAreJudgedAlikeWhereverTheyAreSplit() {
+        var generator = SystemRandomNumberGenerator()
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ_".utf8)
+        for _ in 0..<2_000 {
+            var bytes: [UInt8] = []
+            for _ in 0..<Int.random(in: 1...6, using: &generator) {
+                var name = (0..<Int.random(in: 1...20, using: &generator)).map { _ in
+                    alphabet.randomElement(using: &generator)!
+                }
+                var value = (0..<Int.random(in: 0...30, using: &generator)).map { _ in
+                    UInt8.random(in: 1...255, using: &generator)
+                }
+                switch Int.random(in: 0..<20, using: &generator) {
+                case 0: name[name.count / 2] = [0, UInt8(ascii: "=")].randomElement(using: &generator)!
+                case 1: value.append(0)
+                case 2: name = Array("CONTENT_LENGTH".utf8)
+                case 3: (name, value) = (Array("CONTENT_LENGTH".utf8), Array("12".utf8))
+                case 4: name = []
+                default: break
+                }
+                bytes += [UInt8(name.count), UInt8(value.count)] + name + value
+            }
+            if Bool.random(using: &generator) {
+                bytes.removeLast(min(bytes.count, Int.random(in: 0...3, using: &generator)))
+            }
+            var whole = ParameterGuard()
+            var cut = ParameterGuard()
+            let verdict = bytes.withUnsafeBytes { whole.examine($0) }
+            var cutVerdict: RefusalReason?
+            for byte in bytes where cutVerdict == nil { cutVerdict = [byte].withUnsafeBytes { cut.examine($0) } }
+            #expect(verdict == cutVerdict, "\(bytes)")
+            if verdict == nil {
+                #expect(whole.contentLength == cut.contentLength, "\(bytes)")
+                #expect(whole.isBetweenPairs == cut.isBetweenPairs, "\(bytes)")
+            }
+        }
+    }
 }

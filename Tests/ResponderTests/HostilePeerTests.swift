@@ -116,7 +116,9 @@ import Testing
         let gone = Signal()
         let received = Signal()
         try await Harness.run { request in
+            let second = Signal()
             request.onClientGone { gone.fire() }
+            request.onClientGone { second.fire() }
             received.fire()
             await gone.wait()
             do {
@@ -129,6 +131,7 @@ import Testing
             let late = Signal()
             request.onClientGone { late.fire() }
             await late.wait()
+            await second.wait()
             await request.finish()
             received.fire()
         } _: { harness in

@@ -15,7 +15,6 @@ struct ResponseEvents: ~Copyable, Sendable {
         /// What is thrown behind the last event.
         var failure: BackendError?
         var hasEnded = false
-        var consumerIsCancelled = false
         var consumer: UnsafeContinuation<Result<BackendEvent, BackendError>, Never>?
     }
 
@@ -89,27 +88,15 @@ struct ResponseEvents: ~Copyable, Sendable {
 
     @inline(__always)
     private func wait() async -> Result<BackendEvent, BackendError> {
-        await withTaskCancellationHandler {
-            await withUnsafeContinuation { (consumer: Consumer) in
-                let result = self.state.withLock { state -> Result<BackendEvent, BackendError>? in
-                    if let event = Self.buffered(&state) { return event }
-                    if state.consumerIsCancelled { return .failure(Self.cancelled) }
-                    state.consumer = consumer
-                    return nil
-                }
-                if let result { consumer.resume(returning: result) }
+        await withUnsafeContinuation { (consumer: Consumer) in
+            let result = self.state.withLock { state -> Result<BackendEvent, BackendError>? in
+                if let event = Self.buffered(&state) { return event }
+                state.consumer = consumer
+                return nil
             }
-        } onCancel: {
-            let consumer = self.state.withLock { state -> Consumer? in
-                state.consumerIsCancelled = true
-                defer { state.consumer = nil }
-                return state.consumer
-            }
-            consumer?.resume(returning: .failure(Self.cancelled))
+            if let result { consumer.resume(returning: result) }
         }
     }
-
-    private static var cancelled: BackendError { BackendError(.cancelled, "the caller gave up") }
 
     private func end(_ error: BackendError, discardsEvents: Bool) {
         let consumer = self.state.withLock { state -> Consumer? in

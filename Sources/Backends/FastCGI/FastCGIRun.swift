@@ -50,8 +50,8 @@ final class FastCGIRun: Sendable {
     init(_ request: BackendRequest, repeatWindow: TimeAmount) throws(FastCGIError) {
         let parameters = request.parameters
         var head = ByteBuffer()
-        // Each pair has two lengths of up to 4 bytes and begins at most one record; around them are three headers and more.
-        head.reserveCapacity(parameters.byteCount + 16 * parameters.count + 64)
+        // Each pair begins at most one record; around them are three headers and more.
+        head.reserveCapacity(parameters.maximumEncodedByteCount + 8 * parameters.count + 64)
         try FastCGIRequestEncoder.encodeHead(parameters: parameters, keepsConnection: true, into: &head)
         switch request.body {
         case .complete(let body) where body.readableBytes <= Self.copiedBodyLength:

@@ -8,7 +8,7 @@ import Sessions
 import Store
 
 /// The way of one request: session, backend, session, answer. Runs as one task on an event loop.
-struct RequestPath: Sendable {
+final class RequestPath: Sendable {
     let request: IncomingRequest
     let worker: Worker
     let generation: LoopGeneration
@@ -16,6 +16,15 @@ struct RequestPath: Sendable {
     let store: any SessionStorage
     /// Nil where no sessions are taken over from another store.
     let adoption: SessionAdoption?
+
+    init(request: IncomingRequest, worker: Worker, generation: LoopGeneration, site index: Int) {
+        self.request = request
+        self.worker = worker
+        self.generation = generation
+        self.site = generation.shared.sites[index]
+        self.store = generation.stores[index]
+        self.adoption = generation.adoptions[index]
+    }
 
     // Inline: see `Worker.serve`.
     @inline(__always)
@@ -103,20 +112,18 @@ struct RequestPath: Sendable {
             await self.backendFailed(error, visit: visit, isHeadSent: false)
             return
         }
-        await withTaskCancellationHandler {
-            if isStreamed {
-                // The script's answer and the visitor's body go their ways at the same time.
-                await withDiscardingTaskGroup { group in
-                    group.addTask { await self.relayBody(to: exchange) }
-                    await ResponseRelay(path: self, exchange: exchange, visit: visit).run()
-                    group.cancelAll()
-                }
-            } else {
-                await ResponseRelay(path: self, exchange: exchange, visit: visit).run()
+        // The backend never sees a clean end then, and its answer is not waited for.
+        self.request.onClientGone { exchange.abort() }
+        var relay = ResponseRelay(path: self, exchange: exchange, visit: visit)
+        if isStreamed {
+            // The script's answer and the visitor's body go their ways at the same time.
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.relayBody(to: exchange) }
+                await relay.run()
+                group.cancelAll()
             }
-        } onCancel: {
-            // The client is gone: the backend never sees a clean end.
-            exchange.abort()
+        } else {
+            await relay.run()
         }
     }
 
@@ -245,13 +252,17 @@ extension Parameters {
         }
     }
 
-    private static let pathNames = ["SCRIPT_NAME", "PATH_INFO", "DOCUMENT_URI", "SCRIPT_FILENAME"]
-
     var hasLineBreakInPath: Bool {
-        for name in Self.pathNames {
-            let hasLineBreak = self.bytes(name)?.withUnsafeBytes { $0.contains { $0 == 0x0a || $0 == 0x0d } }
-            if hasLineBreak == true { return true }
+        var hasLineBreak = false
+        self.forEachPair { name, value in
+            switch name.count {
+            case 9 where name.equal("PATH_INFO"), 11 where name.equal("SCRIPT_NAME"),
+                12 where name.equal("DOCUMENT_URI"), 15 where name.equal("SCRIPT_FILENAME"):
+                hasLineBreak = hasLineBreak || value.contains { $0 == 0x0a || $0 == 0x0d }
+            default:
+                break
+            }
         }
-        return false
+        return hasLineBreak
     }
 }

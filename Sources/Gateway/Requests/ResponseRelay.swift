@@ -28,16 +28,15 @@ struct ResponseRelay {
 
     private var request: IncomingRequest { self.path.request }
 
-    consuming func run() async {
-        var relay = self
+    mutating func run() async {
         do {
-            try await relay.relay()
+            try await self.relay()
         } catch let error as BackendError where !Task.isCancelled {
-            await relay.path.backendFailed(error, visit: relay.visit, isHeadSent: relay.isHeadSent)
+            await self.path.backendFailed(error, visit: self.visit, isHeadSent: self.isHeadSent)
         } catch {
             // The client is gone.
-            relay.exchange.abort()
-            relay.request.abort()
+            self.exchange.abort()
+            self.request.abort()
         }
     }
 
@@ -53,7 +52,7 @@ struct ResponseRelay {
                 if self.isHeadSent { try await self.request.flush() }
                 event = try await self.exchange.next()
             }
-            switch event {
+            switch consume event {
             case .head(let head):
                 guard try await self.passOn(head) else {
                     self.exchange.abort()
@@ -85,7 +84,7 @@ struct ResponseRelay {
         if let visit {
             var answer: (change: SessionChange, isAnnounced: Bool, isOpenEnded: Bool)
             do {
-                answer = try self.takeAnswer(from: &head, visit)
+                answer = try self.takeAnswer(from: head, visit)
             } catch {
                 await self.refuse(error, visit)
                 return false
@@ -94,7 +93,7 @@ struct ResponseRelay {
                 // What was announced has overtaken the head: the data here are older.
                 answer.change.data = nil
             }
-            head.removeSetCookies(of: visit.cookie, id: visit.id, nextID: visit.nextID)
+            head.removeInternalFields(of: self.path.site, visit.cookie, id: visit.id, nextID: visit.nextID)
             if let response = await visit.apply(answer.change, isAnnounced: answer.isAnnounced) {
                 await response.send(to: self.request)
                 return false
@@ -109,13 +108,8 @@ struct ResponseRelay {
             visit.isPending = outcome == .pending
         } else {
             let site = self.path.site
-            head.removeSessionFields(contract: site.configuration.contract)
-            head.removeSetCookies(of: site.cookies.cookie(underHTTPS: self.request.parameters.isHTTPS))
+            head.removeInternalFields(of: site, site.cookies.cookie(underHTTPS: self.request.parameters.isHTTPS))
         }
-        if !self.path.site.configuration.passesXAccel {
-            head.fields.removeAll { $0.isXAccel }
-        }
-        head.remove("Session-Outcome")
         head.append("Session-Outcome", outcome.rawValue)
         var bytes = ByteBuffer()
         bytes.reserveCapacity(512)
@@ -126,13 +120,11 @@ struct ResponseRelay {
         return true
     }
 
-    /// The session's fields never go on, whoever wrote them.
     private func takeAnswer(
-        from head: inout CGIResponseHead,
+        from head: borrowing CGIResponseHead,
         _ visit: SessionVisit
     ) throws(SessionContractError) -> (change: SessionChange, isAnnounced: Bool, isOpenEnded: Bool) {
         let configuration = self.path.site.configuration
-        defer { head.removeSessionFields(contract: configuration.contract) }
         switch configuration.contract {
         case .standard:
             var answer = SessionAnswer(token: visit.token, maximumSize: configuration.maximumSize)
@@ -256,22 +248,31 @@ extension CGIResponseHead.Field {
         (self.name.utf8.first == UInt8(ascii: "X") || self.name.utf8.first == UInt8(ascii: "x"))
             && self.name.lowercased().hasPrefix("x-accel-")
     }
+
+    /// The gateway's own word.
+    var isSessionOutcome: Bool { self.name.utf8.count == 15 && self.name.lowercased() == "session-outcome" }
+
+    /// An answer about a session.
+    func isSessionField(contract: GatewayConfiguration.Contract) -> Bool {
+        SessionField(name: self.name) != nil || (contract == .modSession && ModSession.isField(self.name.utf8))
+    }
 }
 
 extension CGIResponseHead {
-    /// The session's cookie is the gateway's alone.
-    mutating func removeSetCookies(of cookie: SessionCookie, id: SessionID? = nil, nextID: SessionID? = nil) {
+    /// Takes out what never goes on, whoever wrote it: answers about a session, its cookie, which is the gateway's alone,
+    /// the gateway's own word, and orders to nginx where the site does not pass them.
+    mutating func removeInternalFields(
+        of site: Site,
+        _ cookie: SessionCookie,
+        id: SessionID? = nil,
+        nextID: SessionID? = nil
+    ) {
+        let configuration = site.configuration
         self.fields.removeAll { field in
-            field.isSetCookie
-                && cookie.isMeant(bySetCookie: field.value.readableBytesView, id: id, nextID: nextID)
-        }
-    }
-
-    /// Takes out what would be an answer about a session, of a request that has none.
-    mutating func removeSessionFields(contract: GatewayConfiguration.Contract) {
-        self.fields.removeAll { field in
-            SessionField(name: field.name) != nil
-                || (contract == .modSession && ModSession.isField(field.name.utf8))
+            field.isSessionField(contract: configuration.contract) || field.isSessionOutcome
+                || (!configuration.passesXAccel && field.isXAccel)
+                || (field.isSetCookie
+                    && cookie.isMeant(bySetCookie: field.value.readableBytesView, id: id, nextID: nextID))
         }
     }
 }

@@ -132,14 +132,6 @@ final class Worker: @unchecked Sendable {
             await GatewayResponse.error(404, "No site of the gateway is configured for this request.").send(to: request)
             return
         }
-        let path = RequestPath(
-            request: request,
-            worker: self,
-            generation: generation,
-            site: generation.shared.sites[index],
-            store: generation.stores[index],
-            adoption: generation.adoptions[index]
-        )
-        await path.run()
+        await RequestPath(request: request, worker: self, generation: generation, site: index).run()
     }
 }

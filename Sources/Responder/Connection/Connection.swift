@@ -169,7 +169,14 @@ final class Connection: ChannelDuplexHandler, @unchecked Sendable {
 
     func onClientGone(_ action: @escaping @Sendable () -> Void, _ serial: UInt64) {
         if self.state.isLive(serial) {
-            self.state.exchange?.goneAction = action
+            guard let earlier = self.state.exchange?.goneAction else {
+                self.state.exchange?.goneAction = action
+                return
+            }
+            self.state.exchange?.goneAction = {
+                earlier()
+                action()
+            }
         } else if self.state.isGone(serial) {
             action()
         }

@@ -253,7 +253,7 @@ extension Exchange {
     ) -> Exchange? {
         guard let library = LibraryRequest.accept() else { return nil }
         var repeatedCount = 0
-        let parameters = library.parameters(repeated: &repeatedCount)
+        let parameters = library.parameters(atMost: head.examinedByteCount, repeated: &repeatedCount)
         if repeatedCount > 0 { statistics.parametersRepeated(repeatedCount) }
         let exchange = Exchange(library: library, head: head, parameters: parameters, bodyGuard: bodyGuard)
         return exchange.read(passage, of: body) ? exchange : nil

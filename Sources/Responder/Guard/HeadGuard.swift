@@ -26,7 +26,7 @@ struct HeadGuard {
     private var pairs = ParameterGuard()
     private var beginByteCount = 0
     private var role: UInt16 = 0
-    private var examinedByteCount = 0
+    private(set) var examinedByteCount = 0
 
     /// 0 until the first record's header is there.
     private(set) var requestID: UInt16 = 0

@@ -40,6 +40,10 @@ struct ParameterGuard {
         while position < bytes.count {
             switch self.phase {
             case .nameLength:
+                if let length = self.shortPair(UnsafeRawBufferPointer(rebasing: bytes[position...])) {
+                    position += length
+                    continue
+                }
                 let byte = Int(bytes[position])
                 position += 1
                 self.nameLength = byte & 0x7f
@@ -76,6 +80,20 @@ struct ParameterGuard {
             }
         }
         return nil
+    }
+
+    /// Takes a pair in one step that is whole and ordinary, as nearly all are: two short lengths, and nothing to refuse.
+    /// - Returns: its bytes; nil where it is to be looked at step by step.
+    private mutating func shortPair(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        guard bytes.count >= 2, case let (nameLength, valueLength) = (Int(bytes[0]), Int(bytes[1])),
+            nameLength < 0x80, valueLength < 0x80, case let length = 2 + nameLength + valueLength,
+            bytes.count >= length, nameLength > 0, nameLength != Self.contentLengthName.utf8CodeUnitCount,
+            self.count < Self.maximumCount,
+            !Self.contains(UInt8(ascii: "="), UnsafeRawBufferPointer(rebasing: bytes[2..<2 + nameLength])),
+            !Self.contains(0, UnsafeRawBufferPointer(rebasing: bytes[2..<length]))
+        else { return nil }
+        self.count += 1
+        return length
     }
 
     private mutating func lengthsRead() -> RefusalReason? {

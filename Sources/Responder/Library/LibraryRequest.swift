@@ -39,14 +39,10 @@ struct LibraryRequest: @unchecked Sendable {
     }
 
     /// The parameters, one pair per name: see `ParameterBuilder`.
-    func parameters(repeated: inout Int) -> Parameters {
-        var builder = ParameterBuilder()
+    /// - Parameter byteCount: at least that of the pairs as they came in.
+    func parameters(atMost byteCount: Int, repeated: inout Int) -> Parameters {
         // The first entry is FCGI_ROLE, which the library itself adds.
-        var entry = raw.pointee.envp + 1
-        while let pair = entry.pointee {
-            builder.append(pair)
-            entry += 1
-        }
+        let builder = ParameterBuilder(UnsafePointer(self.raw.pointee.envp + 1), atMost: byteCount)
         repeated = builder.repeatedCount
         return builder.parameters
     }

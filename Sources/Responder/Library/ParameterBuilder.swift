@@ -6,47 +6,83 @@ import Glibc
 /// Repeated HTTP_COOKIE values are joined by "; ". Of any other name the last value counts, headers too, as a repeated
 /// `fastcgi_param` works with php-fpm: Debian's `fastcgi_params` sets HTTP_HOST, and a site may set it again behind that.
 struct ParameterBuilder {
-    private(set) var parameters = Parameters()
+    private(set) var parameters: Parameters
     /// How many pairs had the name of an earlier one.
     private(set) var repeatedCount = 0
 
-    // One bit per hash: the common head, where all names differ, is built without comparing names.
-    private var seen: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-
-    mutating func append(_ pair: UnsafePointer<CChar>) {
-        guard let separator = strchr(pair, Int32(UInt8(ascii: "="))) else { return }
-        let name = UnsafeBufferPointer<UInt8>(
-            start: UnsafeRawPointer(pair).assumingMemoryBound(to: UInt8.self),
-            count: UnsafePointer(separator) - pair
-        )
-        let value = UnsafeBufferPointer<UInt8>(
-            start: UnsafeRawPointer(separator + 1).assumingMemoryBound(to: UInt8.self),
-            count: strlen(separator + 1)
-        )
-        if self.mayBeRepeated(name) {
-            let text = String(decoding: name, as: UTF8.self)
-            if let earlier = self.parameters.bytes(text) {
-                self.repeatedCount += 1
-                if text == "HTTP_COOKIE" {
-                    self.parameters.set(text, Array(earlier) + Array("; ".utf8) + Array(value))
+    /// - Parameters:
+    ///   - pairs: ends with a null pointer.
+    ///   - byteCount: at least that of the pairs as they came in.
+    init(_ pairs: UnsafePointer<UnsafeMutablePointer<CChar>?>, atMost byteCount: Int) {
+        self.parameters = Parameters(reservingCapacity: byteCount)
+        var seen = NameFilter()
+        var laterPairs: [Pair] = []
+        self.parameters.append(atMost: byteCount) { appender in
+            var next = pairs
+            while let string = next.pointee {
+                next += 1
+                guard let pair = Pair(string) else { continue }
+                if seen.mayHaveSeen(pair.name) {
+                    laterPairs.append(pair)
                 } else {
-                    self.parameters.set(text, value)
+                    appender.append(UnsafeRawBufferPointer(pair.name), UnsafeRawBufferPointer(pair.value))
                 }
-                return
             }
         }
-        self.parameters.append(UnsafeRawBufferPointer(name), UnsafeRawBufferPointer(value))
+        for pair in laterPairs { self.append(pair) }
     }
 
-    private mutating func mayBeRepeated(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
-        // FNV-1a.
-        var hash: UInt32 = 2_166_136_261
-        for byte in name {
-            hash = (hash ^ UInt32(byte)) &* 16_777_619
+    private struct Pair {
+        let name: UnsafeBufferPointer<UInt8>
+        let value: UnsafeBufferPointer<UInt8>
+
+        init?(_ string: UnsafePointer<CChar>) {
+            guard let separator = strchr(string, Int32(UInt8(ascii: "="))) else { return nil }
+            self.name = UnsafeBufferPointer<UInt8>(
+                start: UnsafeRawPointer(string).assumingMemoryBound(to: UInt8.self),
+                count: UnsafePointer(separator) - string
+            )
+            self.value = UnsafeBufferPointer<UInt8>(
+                start: UnsafeRawPointer(separator + 1).assumingMemoryBound(to: UInt8.self),
+                count: strlen(separator + 1)
+            )
         }
-        hash ^= hash >> 16
+    }
+
+    /// One that may have the name of an earlier one.
+    private mutating func append(_ pair: Pair) {
+        let name = String(decoding: pair.name, as: UTF8.self)
+        guard let earlier = self.parameters.bytes(name) else {
+            self.parameters.append(UnsafeRawBufferPointer(pair.name), UnsafeRawBufferPointer(pair.value))
+            return
+        }
+        self.repeatedCount += 1
+        if name == "HTTP_COOKIE" {
+            self.parameters.set(name, Array(earlier) + Array("; ".utf8) + Array(pair.value))
+        } else {
+            self.parameters.set(name, pair.value)
+        }
+    }
+}
+
+/// Tells most names that differ apart without comparing them: the common head, where all do, is built without that.
+private struct NameFilter {
+    // One bit per hash.
+    private var seen: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+    /// Whether the name may have been given before; it has been from now on.
+    mutating func mayHaveSeen(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        // The ends of the names tell those of one request apart, with their lengths.
+        var end: UInt64 = 0
+        if name.count >= 8 {
+            end = UnsafeRawPointer(name.baseAddress! + name.count - 8).loadUnaligned(as: UInt64.self)
+        } else {
+            for byte in name { end = end << 8 | UInt64(byte) }
+        }
+        // A factor with which the fifty names that nginx sends have fifty hashes.
+        let hash = ((end ^ UInt64(name.count)) &* 0xc0d7_6560_fbbe_9381) >> 56
         let bit: UInt64 = 1 << UInt64(hash & 63)
-        switch hash >> 6 & 3 {
+        switch hash >> 6 {
         case 0:
             defer { self.seen.0 |= bit }
             return self.seen.0 & bit != 0

@@ -197,7 +197,12 @@ final class FastCGIBackendTests: Sendable {
         for round in 0..<300 {
             let first = try await backend.begin(request(["REQUEST_METHOD": "POST"], body: .streamed))
             let waiting = Task {
-                _ = try await backend.begin(request(["REQUEST_METHOD": "POST"], body: .streamed)).next()
+                let exchange = try await backend.begin(request(["REQUEST_METHOD": "POST"], body: .streamed))
+                try await withTaskCancellationHandler {
+                    _ = try await exchange.next()
+                } onCancel: {
+                    exchange.abort()
+                }
             }
             if round % 2 == 0 { await Task.yield() }
             async let finished: Void = first.finishBody()
@@ -525,12 +530,13 @@ final class FastCGIBackendTests: Sendable {
         #expect(await backend.answer(self.get).error?.code == .unavailable)
     }
 
-    @Test func aCancelledConsumerStopsWaiting() async throws {
+    @Test func whoAbortsWaitsNoLonger() async throws {
         let application = try await self.application { _, _, _ in [] }
         let backend = self.backend(application)
         let exchange = try await backend.begin(self.get)
         let waiting = Task { await Answer(exchange) }
-        waiting.cancel()
+        await Task.yield()
+        exchange.abort()
         #expect(await waiting.value.error?.code == .cancelled)
     }
 
