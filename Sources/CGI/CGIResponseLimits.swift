@@ -3,7 +3,7 @@ package struct CGIResponseLimits: Sendable, Equatable {
     /// All lines together, line ends included, without the separate fields.
     package var maximumHeadLength: Int
     /// Fields that have a limit of their own, in lower case. They are compared without regard to case.
-    package var separateFields: Set<String>
+    let separateFields: [[UInt8]]
     /// All lines of separate fields together, line ends included.
     package var maximumSeparateLength: Int
     /// Fields in total, of either kind.
@@ -16,7 +16,7 @@ package struct CGIResponseLimits: Sendable, Equatable {
         maximumFieldCount: Int = 1_024
     ) {
         self.maximumHeadLength = maximumHeadLength
-        self.separateFields = Set(separateFields.map { $0.lowercased() })
+        self.separateFields = separateFields.map { Array($0.lowercased().utf8) }.sorted { $0.count < $1.count }
         self.maximumSeparateLength = maximumSeparateLength
         self.maximumFieldCount = maximumFieldCount
     }

@@ -87,7 +87,9 @@ package struct CGIResponseParser: Sendable {
         let length = self.pending.readableBytes
         guard length > self.limits.maximumHeadLength - self.headLength else { return }
         let view = self.pending.readableBytesView
-        if let colon = view.prefix(256).firstIndex(of: ASCIIByte.colon), self.isSeparate(view[..<colon]) {
+        if let colon = view.prefix(256).firstIndex(of: ASCIIByte.colon),
+            view[..<colon].withUnsafeBytes(self.isSeparate)
+        {
             guard self.separateLength + length <= self.limits.maximumSeparateLength else {
                 throw .separateFieldsTooLong
             }
@@ -96,8 +98,12 @@ package struct CGIResponseParser: Sendable {
         }
     }
 
-    private func isSeparate(_ name: some Collection<UInt8>) -> Bool {
-        self.limits.separateFields.contains { ASCII.equalIgnoringCase($0.utf8, name) }
+    private func isSeparate(_ name: UnsafeRawBufferPointer) -> Bool {
+        // Most are told apart by length and first letter.
+        for field in self.limits.separateFields where field.count == name.count && !field.isEmpty {
+            if field[0] == ASCII.lowercase(name[0]), field.elementsEqual(name.lazy.map(ASCII.lowercase)) { return true }
+        }
+        return false
     }
 
     private mutating func parseLine(
@@ -119,7 +125,7 @@ package struct CGIResponseParser: Sendable {
     }
 
     private mutating func count(name: ByteBufferView, length: Int) throws(CGIResponseError) {
-        if !self.limits.separateFields.isEmpty, self.isSeparate(name) {
+        if name.withUnsafeBytes(self.isSeparate) {
             self.separateLength += length
             guard self.separateLength <= self.limits.maximumSeparateLength else { throw .separateFieldsTooLong }
         } else {

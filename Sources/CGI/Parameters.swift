@@ -188,7 +188,15 @@ package struct Parameters: Sendable {
 
     /// The first value of that name as text; bytes that are not UTF-8 are replaced.
     package func string(_ name: String) -> String? {
-        self.bytes(name).map { String(decoding: $0, as: UTF8.self) }
+        self.firstIndex(of: name).map { index in
+            self.storage.withUnsafeReadableBytes { bytes in
+                let entry = self.entries[index]
+                return String(
+                    decoding: UnsafeRawBufferPointer(rebasing: bytes[entry.valueStart..<entry.end]),
+                    as: UTF8.self
+                )
+            }
+        }
     }
 
     /// Calls the body for every pair in order.
@@ -257,10 +265,13 @@ extension UnsafeRawBufferPointer {
             && UnsafeRawBufferPointer(rebasing: self[entry.start..<entry.start + name.count]).equal(name)
     }
 
+    @inline(__always)
     private func equal(_ other: UnsafeRawBufferPointer) -> Bool {
         guard self.count == other.count else { return false }
-        guard let base = self.baseAddress, let otherBase = other.baseAddress else { return true }
-        return memcmp(base, otherBase, self.count) == 0
+        guard self.count > 0, let base = self.baseAddress, let otherBase = other.baseAddress else { return true }
+        // Names of one length differ in one of the two nearly always.
+        return self[self.count - 1] == other[self.count - 1] && self[0] == other[0]
+            && memcmp(base, otherBase, self.count) == 0
     }
 
     package func equal(_ text: StaticString) -> Bool {

@@ -116,12 +116,15 @@ package final class IncomingRequest: Sendable {
     /// FCGI_END_REQUEST, which tells the client that the response is not whole. Idempotent; without effect after
     /// the end.
     package func abort() {
+        // No closure is made where none has to wait.
+        guard !self.connection.isHere else { return self.connection.abort(self.serial) }
         self.connection.tell { [serial] in $0.abort(serial) }
     }
 
     /// Adds to what is called when the peer goes away before the request has ended, also when it is too slow or breaks
     /// the protocol: once, on the event loop, or soon if that has happened already. It must not block.
     package func onClientGone(_ action: @escaping @Sendable () -> Void) {
+        guard !self.connection.isHere else { return self.connection.onClientGone(action, self.serial) }
         self.connection.tell { [serial] in $0.onClientGone(action, serial) }
     }
 }

@@ -1,6 +1,7 @@
 import Backends
 import CGI
 import Configuration
+import Glibc
 import Logging
 import NIOCore
 import Responder
@@ -181,9 +182,9 @@ final class RequestPath: Sendable {
     private func strip(_ parameters: inout Parameters) {
         let isModSession = self.site.configuration.contract == .modSession
         parameters.removeAll { name in
-            BackendContract.isReserved(name) || (isModSession && ModSession.isReserved(name))
+            BackendContract.isReserved(name) || name.equal("SESSION_SITE")
+                || (isModSession && ModSession.isReserved(name))
         }
-        parameters.remove("SESSION_SITE")
     }
 
     /// - Returns: a response instead, where the session cannot be carried to the backend.
@@ -258,11 +259,18 @@ extension Parameters {
             switch name.count {
             case 9 where name.equal("PATH_INFO"), 11 where name.equal("SCRIPT_NAME"),
                 12 where name.equal("DOCUMENT_URI"), 15 where name.equal("SCRIPT_FILENAME"):
-                hasLineBreak = hasLineBreak || value.contains { $0 == 0x0a || $0 == 0x0d }
+                hasLineBreak = hasLineBreak || value.containsLineBreak
             default:
                 break
             }
         }
         return hasLineBreak
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate var containsLineBreak: Bool {
+        guard let base = self.baseAddress else { return false }
+        return memchr(base, 0x0a, self.count) != nil || memchr(base, 0x0d, self.count) != nil
     }
 }

@@ -250,7 +250,10 @@ extension CGIResponseHead.Field {
     }
 
     /// The gateway's own word.
-    var isSessionOutcome: Bool { self.name.utf8.count == 15 && self.name.lowercased() == "session-outcome" }
+    var isSessionOutcome: Bool {
+        self.name.utf8.count == 15 && self.name.utf8.last.map { $0 | 0x20 } == UInt8(ascii: "e")
+            && self.name.lowercased() == "session-outcome"
+    }
 
     /// An answer about a session.
     func isSessionField(contract: GatewayConfiguration.Contract) -> Bool {

@@ -202,6 +202,15 @@ extension UnsafeRawBufferPointer {
     fileprivate var decimal: UInt64? {
         guard (1...20).contains(self.count) else { return nil }
         var number: UInt64 = 0
+        if self.count < 20 {
+            // Nothing overflows.
+            for byte in self {
+                let digit = byte &- UInt8(ascii: "0")
+                guard digit < 10 else { return nil }
+                number = number &* 10 &+ UInt64(digit)
+            }
+            return number
+        }
         for byte in self {
             guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
             let (product, overflow) = number.multipliedReportingOverflow(by: 10)

@@ -10,8 +10,23 @@ package struct MemcachedKey: Sendable, Hashable {
     /// Called for every operation on a session: no copy, and nothing generic.
     package init?(_ bytes: [UInt8]) {
         guard (1...Self.maximumLength).contains(bytes.count) else { return nil }
-        for byte in bytes where byte <= 0x20 || byte == 0x7F { return nil }
+        guard bytes.withUnsafeBytes(Self.isValid) else { return nil }
         self.bytes = bytes
+    }
+
+    private static func isValid(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        // Eight bytes at a time, and one by one where one of all may be wrong.
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        var suspicion: UInt64 = 0
+        var index = 0
+        while index + 8 <= bytes.count {
+            let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            // The highest bit of a byte gets set up to 0x20, at 0x7F, and above it.
+            suspicion |= (word &- ones &* 0x21) | (word &+ ones) | word
+            index += 8
+        }
+        let isChecked = suspicion & (ones &* 0x80) == 0
+        return bytes[(isChecked ? index : 0)...].allSatisfy { $0 > 0x20 && $0 != 0x7F }
     }
 
     package init?(_ bytes: some Collection<UInt8>) {

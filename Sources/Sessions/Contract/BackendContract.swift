@@ -1,3 +1,4 @@
+import Glibc
 package import NIOCore
 
 /// What a backend is told about the session: names and values of its parameters (FastCGI parameters or CGI environment).
@@ -59,19 +60,27 @@ package enum BackendContract {
         // Called for every parameter of every request: nearly all are told apart by two bytes.
         guard name.count >= 10, name[0] == UInt8(ascii: "H") || name[0] == UInt8(ascii: "S") else { return false }
         if name[0] == UInt8(ascii: "H") { return name.count == 10 && name.elementsEqual("HTTP_PROXY".utf8) }
-        guard name[1] == UInt8(ascii: "E"), name[2] == UInt8(ascii: "S"), name.starts(with: "SESSION_".utf8) else {
+        guard name[1] == UInt8(ascii: "E"), name[2] == UInt8(ascii: "S"), self.begins(name, with: "SESSION_") else {
             return false
         }
-        let rest = name.dropFirst(8)
-        return Self.names.contains { rest.count == $0.utf8.count && rest.elementsEqual($0.utf8) }
-            || rest.starts(with: "DATA_".utf8)
+        let rest = UnsafeRawBufferPointer(rebasing: name[8...])
+        switch rest.count {
+        case 2: return self.begins(rest, with: "ID")
+        case 4: return ["DATA", "LATE", "TURN"].contains { self.begins(rest, with: $0) }
+        case 5 where self.begins(rest, with: "STATE") || self.begins(rest, with: "TOKEN"): return true
+        case 7 where self.begins(rest, with: "NEXT_ID") || self.begins(rest, with: "VERSION"): return true
+        default: return self.begins(rest, with: "DATA_")
+        }
     }
 
-    private static let names = ["ID", "STATE", "DATA", "NEXT_ID", "TOKEN", "LATE", "VERSION", "TURN"]
+    private static func begins(_ name: UnsafeRawBufferPointer, with text: StaticString) -> Bool {
+        name.count >= text.utf8CodeUnitCount && memcmp(name.baseAddress!, text.utf8Start, text.utf8CodeUnitCount) == 0
+    }
 
     /// The value of a parameter, to be written where it shall stand: a session is not copied on its way there.
     package enum Value {
         case text(String)
+        case number(UInt64)
         case token(RequestToken)
         /// Bytes to be written in base64, valid during the call only.
         case base64(UnsafeRawBufferPointer)
@@ -79,6 +88,7 @@ package enum BackendContract {
         package var length: Int {
             switch self {
             case .text(let text): text.utf8.count
+            case .number(let number): Self.digitCount(number)
             case .token: RequestToken.textLength
             case .base64(let bytes): Base64.encodedLength(bytes.count)
             }
@@ -88,9 +98,24 @@ package enum BackendContract {
         package func write(to target: UnsafeMutableRawBufferPointer) {
             switch self {
             case .text(var text): text.withUTF8 { target.copyMemory(from: UnsafeRawBufferPointer($0)) }
+            case .number(var number):
+                for index in target.indices.reversed() {
+                    target[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number % 10)
+                    number /= 10
+                }
             case .token(let token): token.write(to: target)
             case .base64(let bytes): Base64.encode(bytes, to: target)
             }
+        }
+
+        private static func digitCount(_ number: UInt64) -> Int {
+            var count = 1
+            var bound: UInt64 = 10
+            while count < 20, number >= bound {
+                count += 1
+                bound = bound &* 10
+            }
+            return count
         }
     }
 
@@ -100,7 +125,7 @@ package enum BackendContract {
         if let id = offer.id { body("SESSION_ID", .text(id.text)) }
         if let id = offer.nextID { body("SESSION_NEXT_ID", .text(id.text)) }
         if let token = offer.token { body("SESSION_TOKEN", .token(token)) }
-        if let version = offer.version { body("SESSION_VERSION", .text(String(version))) }
+        if let version = offer.version { body("SESSION_VERSION", .number(version)) }
         if let path = offer.latePath { body("SESSION_LATE", .text(path)) }
         if offer.isTurn { body("SESSION_TURN", .text("1")) }
         offer.data.withUnsafeReadableBytes { data in
@@ -109,7 +134,7 @@ package enum BackendContract {
             let partSize = Self.partLength / 4 * 3
             guard data.count > partSize else { return body("SESSION_DATA", .base64(data)) }
             let count = (data.count + partSize - 1) / partSize
-            body("SESSION_DATA_PARTS", .text(String(count)))
+            body("SESSION_DATA_PARTS", .number(UInt64(count)))
             for part in 1...count {
                 let bytes = data[(part - 1) * partSize..<min(part * partSize, data.count)]
                 body("SESSION_DATA_\(part)", .base64(UnsafeRawBufferPointer(rebasing: bytes)))

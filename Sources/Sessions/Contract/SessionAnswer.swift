@@ -12,7 +12,9 @@ package enum SessionField: Sendable, Equatable {
     package init?(name: String) {
         // Most fields of a head are told apart by their first letter.
         guard let first = name.utf8.first, first | 0x20 == UInt8(ascii: "s") else { return nil }
-        self.init(name: name.utf8)
+        var name = name
+        guard let field = name.withUTF8({ Self(name: $0) }) else { return nil }
+        self = field
     }
 
     /// - Parameter name: in any case of letters.

@@ -23,6 +23,7 @@ extension ReplicaOperation {
         self.isProposalSent = true
         let call = self.nextCall()
         var steps: [ReplicaStep] = []
+        steps.reserveCapacity(record.holders.count)
         for position in record.holders {
             guard let token = base.tokens[position] else { continue }
             self.pending.insert(position)

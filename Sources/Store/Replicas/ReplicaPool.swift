@@ -19,7 +19,10 @@ package final class ReplicaPool: @unchecked Sendable {
     let longestOperation: TimeAmount
     private let maximumItemSeconds: Int
     let seal: StateSeal
-    private(set) var placement: PoolPlacement
+    private(set) var placement: PoolPlacement {
+        didSet { self.recentPlaces = RecentPlaces() }
+    }
+    private var recentPlaces = RecentPlaces()
     /// Those of the configuration first; one that is in no ring any more stays, closed.
     private(set) var servers: [ReplicaServer] = []
     /// By name, the last one of it.
@@ -275,13 +278,19 @@ package final class ReplicaPool: @unchecked Sendable {
     }
 
     /// The servers of a key by position, as their numbers, and what they are to it.
-    typealias Place = (set: ReplicaLayout, servers: [Int])
+    typealias Place = (set: ReplicaLayout, servers: [ReplicaServer])
 
-    func place(of key: SessionKey) -> Place { self.placement.replicas(of: key) }
+    func place(of key: SessionKey) -> Place {
+        if let place = self.recentPlaces.place(of: key) { return place }
+        let (set, servers) = self.placement.replicas(of: key)
+        let place = (set, servers.map { self.servers[$0] })
+        self.recentPlaces.remember(place, of: key)
+        return place
+    }
 
     /// Whether any server of the place is up, as far as one can tell at once.
     func mayReach(_ place: Place) -> Bool {
-        place.servers.contains { self.servers[$0].isAvailable }
+        place.servers.contains { $0.isAvailable }
     }
 
     /// Runs one operation to its end, at most `timeout`. Call and result on the event loop.
@@ -306,7 +315,7 @@ package final class ReplicaPool: @unchecked Sendable {
             pool: self,
             key: key,
             memcachedKey: memcachedKey,
-            servers: servers.map { self.servers[$0] },
+            servers: servers,
             completion: completion
         )
         run.start(timeout: timeout)

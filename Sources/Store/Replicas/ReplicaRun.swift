@@ -3,8 +3,9 @@ import Memcached
 import NIOCore
 import Sessions
 
-/// One operation under way: sends what its state machine wants sent and tells it what came back. On the pool's loop.
-final class ReplicaRun {
+/// One operation under way: sends what its state machine wants sent and tells it what came back, and where its time and
+/// chance come from. On the pool's loop.
+final class ReplicaRun: ReplicaSurroundings {
     private var operation: ReplicaOperation
     private let pool: ReplicaPool
     private let key: SessionKey
@@ -73,11 +74,31 @@ final class ReplicaRun {
         return false
     }
 
-    private func advance(_ event: (inout ReplicaOperation, inout RunSurroundings) -> [ReplicaStep]) {
+    private func advance(_ event: (inout ReplicaOperation, inout ReplicaRun) -> [ReplicaStep]) {
         guard self.completion != nil else { return }
-        var surroundings = RunSurroundings(pool: self.pool, servers: self.servers, started: self.started)
+        var surroundings = self
         self.execute(event(&self.operation, &surroundings))
     }
+
+    // MARK: The operation's surroundings
+
+    var heldDown: Positions {
+        var result: Positions = []
+        for position in self.servers.indices where !self.servers[position].isAvailable {
+            result.insert(position)
+        }
+        return result
+    }
+
+    var mayAcknowledge: Bool {
+        NIODeadline.now() - self.started < self.pool.longestOperation
+    }
+
+    var now: SessionRecord.Timestamp { StoreClock.now }
+
+    func randomNumber() -> UInt64 { self.pool.nextRandom() }
+
+    // MARK: Steps
 
     private func execute(_ steps: [ReplicaStep]) {
         guard !self.isExecuting else {
@@ -111,10 +132,19 @@ final class ReplicaRun {
         // Answered before the command is.
         if !self.validated.contains(position) { server.look() }
         server.client.send(request, only: only) { result, connection in
-            let answer =
-                self.mayCount(position, server) ? self.answer(result, on: connection, of: server) : .failed
-            self.advance { $0.answered(answer, by: position, to: call, &$1) }
+            self.answered(result, on: connection, by: position, to: call)
         }
+    }
+
+    private func answered(
+        _ result: Result<MemcachedReply, MemcachedError>,
+        on connection: ConnectionNumber?,
+        by position: Int,
+        to call: ReplicaCall
+    ) {
+        let server = self.servers[position]
+        let answer = self.mayCount(position, server) ? self.answer(result, on: connection, of: server) : .failed
+        self.advance { $0.answered(answer, by: position, to: call, &$1) }
     }
 
     /// A server that this gateway has not heard of for a while may have gone on with others to another ring.
@@ -191,29 +221,6 @@ extension ConnectionNumber {
     fileprivate init(_ identity: ConnectionIdentity) {
         self.init(rawValue: identity.number)
     }
-}
-
-/// Time and chance for an operation over sockets.
-struct RunSurroundings: ReplicaSurroundings {
-    let pool: ReplicaPool
-    let servers: [ReplicaServer]
-    let started: NIODeadline
-
-    var heldDown: Positions {
-        var result: Positions = []
-        for position in self.servers.indices where !self.servers[position].isAvailable {
-            result.insert(position)
-        }
-        return result
-    }
-
-    var mayAcknowledge: Bool {
-        NIODeadline.now() - self.started < self.pool.longestOperation
-    }
-
-    var now: SessionRecord.Timestamp { StoreClock.now }
-
-    mutating func randomNumber() -> UInt64 { self.pool.nextRandom() }
 }
 
 extension NIODeadline {

@@ -36,6 +36,19 @@ import Testing
         }
     }
 
+    @Test func everyByteIsJudgedInEveryPlaceOfAKeyOfAnyLength() {
+        for byte in UInt8.min...UInt8.max {
+            let isValid = byte > 0x20 && byte != 0x7F
+            for length in [1, 7, 8, 9, 16, 20] {
+                for place in 0..<length {
+                    var key = [UInt8](repeating: UInt8(ascii: "~"), count: length)
+                    key[place] = byte
+                    if (MemcachedKey(key) != nil) != isValid { Issue.record("\(byte) in place \(place) of \(length)") }
+                }
+            }
+        }
+    }
+
     @Test func aKeyIsNotPrinted() throws {
         let key = try #require(MemcachedKey("secret"))
         #expect(!"\(key) \(String(reflecting: key)) \([key])".contains("secret"))

@@ -72,6 +72,12 @@ struct BackendContractTests {
         #expect(decoded == data)
     }
 
+    @Test(arguments: [0, 1, 9, 10, 99, 100, 12_345_678_901, 9_999_999_999_999_999_999, UInt64.max])
+    func aVersionIsWrittenInDecimal(version: UInt64) {
+        let parameters = self.parameters(BackendContract.Offer(state: .live, version: version))
+        #expect(parameters["SESSION_VERSION"] == String(version))
+    }
+
     @Test func whatTheContractSaysCannotBeSaidFromOutside() {
         var random = SystemRandom()
         let offer = BackendContract.Offer(

@@ -104,6 +104,13 @@ final class GatewayModel: Sendable {
         get async { await self.onLoop { $0.pool.state } }
     }
 
+    /// How many keys are looked for elsewhere than where the pool's present state has them.
+    func misplaced(_ keys: [SessionKey]) async -> Int {
+        await self.onLoop { store in
+            keys.count { store.pool.place(of: $0).set != store.pool.placement.replicas(of: $0).set }
+        }
+    }
+
     /// As the program waits before it takes requests.
     func waitUntilReady() async throws {
         try await Eventually.holds("the gateway to be ready") { await self.onLoop { $0.pool.isReady } }
