@@ -213,7 +213,8 @@ package final class SessionStore: SessionStorage, @unchecked Sendable {
 
     /// Brings the session back to its home servers if it was found elsewhere, or renews copies that grow too old.
     package func maintain(_ session: StoredSession, key: SessionKey) {
-        let age = StoreClock.now &- min(session.record.written, StoreClock.now)
+        let now = StoreClock.now
+        let age = now &- min(session.record.written, now)
         guard session.loaded.needsRepair || age > self.oldestAge else { return }
         self.repair(key)
     }

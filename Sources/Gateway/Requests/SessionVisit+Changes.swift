@@ -184,7 +184,8 @@ extension SessionVisit {
 
     private func isCookieDue(_ session: StoredSession) -> Bool {
         guard self.cookie.lifetime > 0 else { return false }
-        let age = StoreClock.now &- min(session.record.cookieIssued, StoreClock.now)
+        let now = StoreClock.now
+        let age = now &- min(session.record.cookieIssued, now)
         return age > UInt64(self.cookie.lifetime) * 500
     }
 

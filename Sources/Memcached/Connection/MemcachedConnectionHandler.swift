@@ -30,6 +30,8 @@ final class MemcachedConnectionHandler: ChannelInboundHandler {
     private var context: ChannelHandlerContext?
     private var outbound = ByteBuffer()
     private var flushIsScheduled = false
+    /// When the first of the commands came that the next flush sends.
+    private var submitted = NIODeadline.distantPast
     private var timer: Scheduled<Void>?
     private var timerDeadline = NIODeadline.distantFuture
     private var lastRead = NIODeadline.distantPast
@@ -62,7 +64,9 @@ final class MemcachedConnectionHandler: ChannelInboundHandler {
             completion(.failure(MemcachedError(.connectionClosed)), nil)
             return
         }
-        let deadline = context.eventLoop.now + self.operationTimeout
+        // Commands that leave together were submitted together: the clock is looked at once for them.
+        if !self.flushIsScheduled { self.submitted = context.eventLoop.now }
+        let deadline = self.submitted + self.operationTimeout
         let value = command.value
         let action = self.pipeline.commandSubmitted(
             Waiter(complete: completion),
