@@ -16,7 +16,7 @@ package struct CGIResponseLimits: Sendable, Equatable {
         maximumFieldCount: Int = 1_024
     ) {
         self.maximumHeadLength = maximumHeadLength
-        self.separateFields = separateFields.map { Array($0.lowercased().utf8) }.sorted { $0.count < $1.count }
+        self.separateFields = separateFields.map { $0.lowercased() }.sorted().map { Array($0.utf8) }
         self.maximumSeparateLength = maximumSeparateLength
         self.maximumFieldCount = maximumFieldCount
     }

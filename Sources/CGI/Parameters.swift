@@ -123,7 +123,7 @@ package struct Parameters: Sendable {
         self.entries.append(Entry(start: start, nameLength: name.count, valueLength: length))
     }
 
-    /// Makes room for so many more bytes of names and values.
+    /// Makes room for so many more bytes of pairs as FastCGI sends them.
     package mutating func reserveCapacity(_ byteCount: Int) {
         self.storage.reserveCapacity(minimumWritableBytes: byteCount)
     }

@@ -18,6 +18,7 @@ struct RawWriter {
 
     @inline(__always)
     mutating func write<Integer: FixedWidthInteger>(_ integer: Integer) {
+        precondition(MemoryLayout<Integer>.size <= self.target.count - self.end)
         self.target.storeBytes(of: integer.bigEndian, toByteOffset: self.end, as: Integer.self)
         self.end += MemoryLayout<Integer>.size
     }

@@ -146,7 +146,8 @@ package final class MemcachedSource: SessionSource, @unchecked Sendable {
 
         init(_ result: Result<MemcachedReply, MemcachedError>) {
             switch result {
-            case .success(.fetched(let value, let flags)): self = .item(value, flags: flags)
+            // It becomes a session's payload.
+            case .success(.fetched(let value, let flags)): self = .item(value.detached, flags: flags)
             case .success(.miss): self = .none
             case .success, .failure: self = .silent
             }

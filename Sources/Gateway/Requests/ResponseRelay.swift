@@ -84,7 +84,7 @@ struct ResponseRelay {
         if let visit {
             var answer: (change: SessionChange, isAnnounced: Bool, isOpenEnded: Bool)
             do {
-                answer = try self.takeAnswer(from: head, visit)
+                answer = try self.answer(in: head, visit)
             } catch {
                 await self.refuse(error, visit)
                 return false
@@ -120,8 +120,9 @@ struct ResponseRelay {
         return true
     }
 
-    private func takeAnswer(
-        from head: borrowing CGIResponseHead,
+    /// What the backend says of the session.
+    private func answer(
+        in head: borrowing CGIResponseHead,
         _ visit: SessionVisit
     ) throws(SessionContractError) -> (change: SessionChange, isAnnounced: Bool, isOpenEnded: Bool) {
         let configuration = self.path.site.configuration

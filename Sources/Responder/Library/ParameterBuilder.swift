@@ -29,8 +29,14 @@ struct ParameterBuilder {
                 }
             }
         }
-        for pair in laterPairs { self.append(pair) }
+        var cookies: [UInt8] = []
+        for pair in laterPairs { self.append(pair, cookies: &cookies) }
+        if !cookies.isEmpty, let first = self.parameters.bytes(Self.cookieName) {
+            self.parameters.set(Self.cookieName, Array(first) + cookies)
+        }
     }
+
+    private static let cookieName = "HTTP_COOKIE"
 
     private struct Pair {
         let name: UnsafeBufferPointer<UInt8>
@@ -50,15 +56,17 @@ struct ParameterBuilder {
     }
 
     /// One that may have the name of an earlier one.
-    private mutating func append(_ pair: Pair) {
+    /// - Parameter cookies: what is to stand behind the first value of HTTP_COOKIE.
+    private mutating func append(_ pair: Pair, cookies: inout [UInt8]) {
         let name = String(decoding: pair.name, as: UTF8.self)
-        guard let earlier = self.parameters.bytes(name) else {
+        guard self.parameters.bytes(name) != nil else {
             self.parameters.append(UnsafeRawBufferPointer(pair.name), UnsafeRawBufferPointer(pair.value))
             return
         }
         self.repeatedCount += 1
-        if name == "HTTP_COOKIE" {
-            self.parameters.set(name, Array(earlier) + Array("; ".utf8) + Array(pair.value))
+        if name == Self.cookieName {
+            cookies += "; ".utf8
+            cookies += pair.value
         } else {
             self.parameters.set(name, pair.value)
         }

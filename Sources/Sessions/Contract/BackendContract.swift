@@ -46,7 +46,7 @@ package enum BackendContract {
             self.isTurn = isTurn
         }
 
-        /// Bytes of all names and values, roughly.
+        /// Bytes of all parameters as FastCGI sends them, roughly.
         package var estimatedLength: Int { Base64.encodedLength(self.data.readableBytes) * 33 / 32 + 384 }
     }
 

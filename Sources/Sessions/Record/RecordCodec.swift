@@ -103,8 +103,7 @@ package struct RecordCodec: Sendable {
         return Encoded(head: head, payload: payload)
     }
 
-    /// The payload may be held for as long as a backend works: it is copied out of `bytes` where it would keep much else in
-    /// memory.
+    /// The payload may be held for as long as a backend works: it is `detached` from `bytes`.
     package func decode(_ bytes: ByteBuffer, for key: SessionKey) throws(DecodingError) -> ReplicaCopy {
         guard bytes.readableBytes >= Self.fixedLength + 4 + Self.checksumLength else { throw .tooShort }
         var reader = bytes
@@ -142,10 +141,6 @@ package struct RecordCodec: Sendable {
             )
         }
         guard reader.readableBytes == Int(length), sum == expected else { throw .checksum }
-        var payload = reader.slice()
-        if payload.storageCapacity / 2 > payload.readableBytes {
-            payload = ByteBuffer(bytes: payload.readableBytesView)
-        }
         if flags & Flag.stub != 0 {
             return ReplicaCopy(promised: promised, record: nil)
         }
@@ -165,7 +160,7 @@ package struct RecordCodec: Sendable {
                 cookieIssued: cookieIssued,
                 idleSeconds: idle,
                 absoluteDeadline: deadline,
-                payload: payload
+                payload: reader.slice().detached
             )
         )
     }

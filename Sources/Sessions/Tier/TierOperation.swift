@@ -86,11 +86,11 @@ package struct TierOperation: Sendable {
         /// The database did not take a durable save: does it have what was made of it?
         case confirming(StoredSession)
         /// - Parameter few: how the servers that can be reached get it afterwards.
-        indirect case writingAlone(SessionRecord, few: ReplicaOperation.Goal?)
+        case writingAlone(SessionRecord, few: ReplicaOperation.Goal?)
         /// The row is another write: was it made of this one?
-        indirect case disputing(SessionRecord)
+        case disputing(SessionRecord)
         /// - Parameter kept: as the database has it; nil where it did not answer.
-        indirect case writingFew(SessionRecord, kept: StoredSession?)
+        case writingFew(SessionRecord, kept: StoredSession?)
         case burying(SessionRow)
         /// The row is to tell every gateway that the session is destroyed.
         case leavingWord(SessionRow)

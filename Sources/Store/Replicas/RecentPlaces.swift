@@ -27,3 +27,10 @@ struct RecentPlaces {
 
     private static func index(_ key: SessionKey) -> Int { Int(key.hash % UInt64(Self.count)) }
 }
+
+extension ReplicaPool {
+    /// Whether any server of the place is up, as far as one can tell at once.
+    func mayReach(_ place: Place) -> Bool {
+        place.servers.contains { $0.isAvailable }
+    }
+}

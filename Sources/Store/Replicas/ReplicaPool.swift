@@ -277,7 +277,7 @@ package final class ReplicaPool: @unchecked Sendable {
         return WriteIdentity(version: self.lastVersion, writer: self.writer)
     }
 
-    /// The servers of a key by position, as their numbers, and what they are to it.
+    /// The servers of a key by position, and what they are to it.
     typealias Place = (set: ReplicaLayout, servers: [ReplicaServer])
 
     func place(of key: SessionKey) -> Place {
@@ -286,11 +286,6 @@ package final class ReplicaPool: @unchecked Sendable {
         let place = (set, servers.map { self.servers[$0] })
         self.recentPlaces.remember(place, of: key)
         return place
-    }
-
-    /// Whether any server of the place is up, as far as one can tell at once.
-    func mayReach(_ place: Place) -> Bool {
-        place.servers.contains { $0.isAvailable }
     }
 
     /// Runs one operation to its end, at most `timeout`. Call and result on the event loop.

@@ -122,6 +122,8 @@ final class ReplicaRun: ReplicaSurroundings {
         case .finish(let outcome):
             let completion = self.completion
             self.completion = nil
+            // Servers that have not answered yet keep this run, which need not keep what was read.
+            self.lastDecoded = nil
             completion?(outcome)
         }
     }

@@ -135,7 +135,7 @@ final class ReplicaServer {
         }
         let state = self.lastMarker?.text == text ? self.lastMarker?.state : self.seal.opened(String(buffer: text))
         if state == nil, self.lastMarker?.text != text, self.unreadable != text {
-            self.unreadable = text
+            self.unreadable = text.detached
             if self.poll == nil { self.schedulePoll(connection) }
             return
         }
@@ -143,7 +143,8 @@ final class ReplicaServer {
         self.completeConnection = connection
         self.poll?.cancel()
         self.poll = nil
-        self.lastMarker = Marker(text: text, token: token, state: state)
+        let known = self.lastMarker.flatMap { $0.text == text ? $0.text : nil }
+        self.lastMarker = Marker(text: known ?? text.detached, token: token, state: state)
         self.onLook?(self, state, asked)
     }
 

@@ -107,7 +107,12 @@ final class GatewayModel: Sendable {
     /// How many keys are looked for elsewhere than where the pool's present state has them.
     func misplaced(_ keys: [SessionKey]) async -> Int {
         await self.onLoop { store in
-            keys.count { store.pool.place(of: $0).set != store.pool.placement.replicas(of: $0).set }
+            keys.count { key in
+                let place = store.pool.place(of: key)
+                let expected = store.pool.placement.replicas(of: key)
+                return place.set != expected.set
+                    || !place.servers.elementsEqual(expected.servers) { $0 === store.pool.servers[$1] }
+            }
         }
     }
 
