@@ -1,4 +1,5 @@
-/// Writes into memory that is large enough.
+/// Writes into memory that is large enough: how much is needed is the caller's own sum, and a wrong one ends here instead of
+/// going on beyond the memory.
 struct RawWriter {
     let target: UnsafeMutableRawBufferPointer
     /// Behind the last byte written.

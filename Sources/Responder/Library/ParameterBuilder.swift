@@ -87,7 +87,7 @@ private struct NameFilter {
         } else {
             for byte in name { end = end << 8 | UInt64(byte) }
         }
-        // A factor with which the fifty names that nginx sends have fifty hashes.
+        // A factor with which no two of the names that nginx usually sends have the same hash.
         let hash = ((end ^ UInt64(name.count)) &* 0xc0d7_6560_fbbe_9381) >> 56
         let bit: UInt64 = 1 << UInt64(hash & 63)
         switch hash >> 6 {

@@ -66,7 +66,8 @@ package enum BackendContract {
         let rest = UnsafeRawBufferPointer(rebasing: name[8...])
         switch rest.count {
         case 2: return self.begins(rest, with: "ID")
-        case 4: return ["DATA", "LATE", "TURN"].contains { self.begins(rest, with: $0) }
+        case 4:
+            return self.begins(rest, with: "DATA") || self.begins(rest, with: "LATE") || self.begins(rest, with: "TURN")
         case 5 where self.begins(rest, with: "STATE") || self.begins(rest, with: "TOKEN"): return true
         case 7 where self.begins(rest, with: "NEXT_ID") || self.begins(rest, with: "VERSION"): return true
         default: return self.begins(rest, with: "DATA_")
