@@ -1,10 +1,10 @@
 <?php
 // The contract of session-gateway by hand.
 
-/** The session's blob as it came in. */
+/** The session's blob as it came in: scripts may ask by getenv, too. */
 function session_blob(): string
 {
-    $text = $_SERVER['SESSION_DATA'] ?? '';
+    $text = getenv('SESSION_DATA') ?: '';
     for ($part = 1; $part <= ($_SERVER['SESSION_DATA_PARTS'] ?? 0); $part++) {
         $text .= $_SERVER["SESSION_DATA_$part"];
     }
