@@ -159,18 +159,24 @@ extension ConfigurationForm where Value == String {
         }
     }
 
-    /// The path of a socket, with or without `unix:`.
-    static var socketPath: Self {
-        .scalar("path", range: "absolute, at most 107 bytes", render: { $0 }) {
+    /// The path of the late socket, with or without `unix:`.
+    static var lateSocketPath: Self {
+        let limit = GatewayConfiguration.maximumLateSocketPathLength
+        return .scalar("path", range: "absolute, at most \(limit) bytes", render: { $0 }) {
             (text, _) throws(ConfigurationValueProblem) in
+            let address: GatewayConfiguration.Address
             do throws(GatewayConfiguration.Address.Problem) {
-                if case .unix(let path) = try GatewayConfiguration.Address(parsing: text) {
-                    return path
-                }
+                address = try GatewayConfiguration.Address(parsing: text)
             } catch {
                 throw ConfigurationValueProblem("\(text.quoted): \(error.message)")
             }
-            throw ConfigurationValueProblem("\(text.quoted) is not an absolute path")
+            guard case .unix(let path) = address else {
+                throw ConfigurationValueProblem("\(text.quoted) is not an absolute path")
+            }
+            guard path.utf8.count <= limit else {
+                throw ConfigurationValueProblem("\(text.quoted) has more than \(limit) bytes")
+            }
+            return path
         }
     }
 

@@ -6,8 +6,12 @@ extension ConfigurationForm where Value == [GatewayConfiguration.Site] {
             name: "mapping",
             range: "names of 1 to 32 of A-Z a-z 0-9 . _ -",
             read: { node, reader in
-                guard case .mapping(let entries) = node.content, !entries.isEmpty else {
+                guard case .mapping(let entries) = node.content else {
                     reader.error("expected a mapping from names to sites, found \(node.kind)", at: node.origin)
+                    return nil
+                }
+                guard !entries.isEmpty else {
+                    reader.error("the mapping is empty; the gateway needs a site", at: node.origin)
                     return nil
                 }
                 return entries.map { entry in
@@ -89,8 +93,12 @@ extension ConfigurationForm where Value == String {
 
     static var cookieDomain: Self {
         .text("name", range: "a host name") { text in
+            // One leading dot is what old applications write; browsers drop it.
             let name = text.hasPrefix(".") ? text.dropFirst() : text[...]
-            return GatewayConfiguration.Address.isHostName(name) ? nil : "is not a host name"
+            let labels = name.split(separator: ".", omittingEmptySubsequences: false)
+            return GatewayConfiguration.Address.isHostName(text)
+                && labels.allSatisfy { (1...63).contains($0.utf8.count) }
+                ? nil : "is not a host name: labels of 1 to 63 bytes with one dot between them"
         }
     }
 

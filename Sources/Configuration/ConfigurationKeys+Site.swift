@@ -15,7 +15,8 @@ extension GatewayConfiguration.Site: ConfigurationSection {
             """
             The name of another site whose sessions this one shares, for an application whose parts have different \
             backends. Everything about the store and the cookie, from `servers` to `max_size` and from \
-            `connect_timeout` to `when_unavailable`, then stands in that site.
+            `connect_timeout` to `when_unavailable`, then stands in that site; `ignore`, `concurrency`, `max_waiting`, \
+            `lock_timeout` and `readonly` are each site's own.
             """
         ),
         .init(

@@ -131,7 +131,7 @@ extension GatewayConfiguration: ConfigurationSection {
         .init(
             "late_socket",
             \.lateSocket,
-            ConfigurationForm<String>.socketPath.optional,
+            ConfigurationForm<String>.lateSocketPath.optional,
             fallback: "`late.sock` beside the first unix listener, else in the state directory",
             isReadOnce: true,
             "The unix socket on which backends answer that have already sent their headers (`SESSION_LATE`)."
@@ -158,7 +158,8 @@ extension GatewayConfiguration: ConfigurationSection {
             \.stateDirectory,
             .directory,
             fallback:
-                "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/session-gateway`, else `~/.local/state/session-gateway`",
+                "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/session-gateway`, else `~/.local/state/session-gateway`, else "
+                + "`/var/lib/session-gateway`",
             "What must outlive a restart."
         ),
         .init(

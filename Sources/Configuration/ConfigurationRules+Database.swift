@@ -32,23 +32,4 @@ extension ConfigurationRules {
             ("migrate", { $0.migrate.rawValue }),
         ]
     }
-
-    /// - Parameter path: of the site.
-    static func checkTurns(
-        _ site: GatewayConfiguration.Site,
-        _ path: String,
-        _ reader: inout ConfigurationReader
-    ) {
-        guard site.concurrency == .serialize, !site.hasServers, let url = site.database.url,
-            !url.text.hasPrefix("sqlite:")
-        else { return }
-        reader.add(
-            .warning,
-            """
-            concurrency: without servers the turns are each gateway's own: where several share this database, requests of \
-            one session may run at the same time
-            """,
-            at: reader.origin(path + ".concurrency")
-        )
-    }
 }

@@ -19,6 +19,7 @@ struct ConfigurationRules {
         }
         rules.checkMatches(&reader)
         Self.checkDatabases(configuration, &reader)
+        Self.checkSharedTurns(configuration, &reader)
     }
 
     // MARK: - Listeners
@@ -61,9 +62,10 @@ struct ConfigurationRules {
         if !reader.hasFailed("late_socket"), addresses.contains(.unix(path: self.configuration.lateSocketPath)) {
             reader.plainError("late_socket: is the address of a listener too", at: reader.origin("late_socket"))
         }
-        if self.configuration.lateSocketPath.utf8.count > 107 {
+        let limit = GatewayConfiguration.maximumLateSocketPathLength
+        if self.configuration.lateSocketPath.utf8.count > limit {
             reader.plainError(
-                "late_socket: its default, \(self.configuration.lateSocketPath.quoted), is longer than 107 bytes",
+                "late_socket: its default, \(self.configuration.lateSocketPath.quoted), is longer than \(limit) bytes",
                 at: reader.origin("late_socket")
             )
         }
@@ -106,7 +108,9 @@ struct ConfigurationRules {
                 "idle_lifetime: has no effect beyond absolute_lifetime (\(DurationText.render(site.absoluteLifetime)))",
                 at: reader.origin(path + ".idle_lifetime")
             )
-        } else if site.hasServers, site.idleLifetime > site.maximumItemAge, !reader.hasFailed(path + ".max_item_age") {
+        } else if site.hasServers, site.database.url == nil, site.idleLifetime > site.maximumItemAge,
+            !reader.hasFailed(path + ".max_item_age")
+        {
             reader.add(
                 .warning,
                 """
@@ -169,7 +173,10 @@ struct ConfigurationRules {
     /// What browsers refuse (RFC 6265bis §4.1.3, §5.7): prefixes are compared without regard to case.
     private func checkCookie(_ cookie: GatewayConfiguration.Cookie, _ path: String, _ reader: inout ConfigurationReader)
     {
-        guard !["name", "secure", "path", "domain", "same_site"].contains(where: { reader.hasFailed("\(path).\($0)") })
+        guard
+            !["name", "secure", "http_only", "path", "domain", "same_site"].contains(where: {
+                reader.hasFailed("\(path).\($0)")
+            })
         else { return }
         let name: String
         let subject: String
@@ -183,12 +190,16 @@ struct ConfigurationRules {
         }
         let isHost = name.lowercased().hasPrefix("__host-") || name.lowercased().hasPrefix("__host-http-")
         let isSecure = name.lowercased().hasPrefix("__secure-") || name.lowercased().hasPrefix("__http-")
+        let isHTTPOnly = name.lowercased().hasPrefix("__host-http-") || name.lowercased().hasPrefix("__http-")
         func fail(_ key: String, _ message: String) {
             let place = reader.isGiven("\(path).\(key)") ? key : "name"
             reader.plainError("\(key): \(message)", at: reader.origin("\(path).\(place)"))
         }
         if isHost || isSecure, cookie.secure == .never {
             fail("secure", "\(subject) needs secure: auto or always; browsers refuse it otherwise")
+        }
+        if isHTTPOnly, !cookie.httpOnly {
+            fail("http_only", "\(subject) needs http_only: true; browsers refuse it otherwise")
         }
         if isHost, cookie.path != "/" {
             fail("path", "\(subject) needs the path /; browsers refuse it otherwise")

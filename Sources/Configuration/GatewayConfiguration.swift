@@ -36,6 +36,10 @@ package struct GatewayConfiguration: Sendable, Equatable {
         return self.stateDirectory + "/late.sock"
     }
 
+    /// What sockaddr_un has room for (unix(7): 108 bytes with a NUL), less a dot and a process's number: the socket is bound
+    /// under that name and renamed.
+    package static let maximumLateSocketPathLength = 99
+
     private static func sibling(of path: String, named name: String) -> String {
         guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return name }
         return String(path[...slash]) + name

@@ -12,6 +12,7 @@ enum LogKey: String {
     case path
     case script
     case serverName = "server_name"
+    case sessionSite = "session_site"
     case site
     case status
     case text

@@ -28,11 +28,12 @@ enum ConfigurationSource: Sendable {
         }
     }
 
-    /// Reads the configuration anew; nil where it has errors, which are logged then.
+    /// Reads the configuration anew; nil where it has errors. They are logged, and so are warnings.
     func reload(_ logger: Logger) -> GatewayConfiguration? {
         let result = self.load()
         for diagnostic in result.diagnostics {
-            logger.error("configuration", metadata: ["diagnostic": "\(diagnostic)"])
+            let level: Logger.Level = diagnostic.severity == .error ? .error : .warning
+            logger.log(level: level, "configuration", metadata: ["diagnostic": "\(diagnostic)"])
         }
         return result.configuration
     }

@@ -215,7 +215,7 @@ import Testing
         ("just text", "g.yaml:1:1: error: expected a mapping, found a single value"),
         ("- a\n- b\n", "g.yaml:1:1: error: expected a mapping, found a list"),
         ("threads: 1", #"g.yaml:1:1: error: the key "sites" is missing"#),
-        ("sites: {}", "g.yaml:1:8: error: sites: expected a mapping from names to sites, found a mapping"),
+        ("sites: {}", "g.yaml:1:8: error: sites: the mapping is empty; the gateway needs a site"),
         ("sites:", "g.yaml:1:1: error: sites: has no value; leave the key out to get the default"),
         ("sites: {a: }", "g.yaml:1:9: error: a: expected a mapping, found nothing"),
         ("sites: {a: {ring: ketama}}", #"g.yaml:1:12: error: a: the key "backend" is missing"#),

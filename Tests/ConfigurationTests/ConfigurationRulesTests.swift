@@ -35,6 +35,9 @@ import Testing
         ("listen: \"unix:/\(String(repeating: "x", count: 107))\"", "at most 107 bytes"),
         ("{listen: /a/late.sock}", ""),
         ("late_socket: /run/session-gateway/gateway.sock", "is the address of a listener too"),
+        ("late_socket: /\(String(repeating: "x", count: 99))", "has more than 99 bytes"),
+        ("late_socket: 127.0.0.1:9010", "is not an absolute path"),
+        ("listen: /\(String(repeating: "x", count: 90))/g.sock", "is longer than 99 bytes"),
     ])
     func listenersAreChecked(line: String, message: String) {
         let messages = self.messages(line + "\n" + ConfigurationFileTests.smallest)
@@ -57,6 +60,13 @@ import Testing
         ("cookie: {name: a, path: x}", "must start with /"),
         ("cookie: {name: a, path: \"/;x\"}", "must start with / and have no blanks, semicolons"),
         ("cookie: {name: a, domain: \"a;b\"}", "is not a host name"),
+        ("cookie: {name: a, domain: a..b}", "is not a host name"),
+        ("cookie: {name: a, domain: example.com.}", "is not a host name"),
+        ("cookie: {name: a, domain: ..example.com}", "is not a host name"),
+        ("cookie: {name: a, domain: .}", "is not a host name"),
+        ("cookie: {name: a, domain: \(String(repeating: "x", count: 64)).com}", "is not a host name"),
+        ("cookie: {name: __Host-Http-a, http_only: false}", "http_only: __Host-Http-a needs http_only: true"),
+        ("cookie: {name: __http-a, http_only: false}", "http_only: __http-a needs http_only: true"),
         ("cookie: {http_only: 1}", "is neither true nor false"),
         ("cookie: {http_only: \"true\"}", "is neither true nor false"),
         ("load_timeout: 50ms", "load_timeout (50ms) must not be shorter than operation_timeout (100ms)"),
@@ -102,6 +112,8 @@ import Testing
         "cookie: {name: a, secure: never, path: /x, domain: .example.com}", "load_timeout: 100ms",
         "match: _", "idle_lifetime: 1440", "x_accel: on", "max_size: 1000000", "adapter: none",
         "servers: [\"a:1\", \"b:1\", \"c:1\"]",
+        // What memcached lets go of comes back from the database.
+        "servers: [\"a:1\", \"b:1\", \"c:1\"]\ndatabase: sqlite:/s.sqlite\nabsolute_lifetime: 7d\nidle_lifetime: 48h",
     ])
     func whatIsPossibleIsTaken(line: String) {
         #expect(self.messages(self.site(line)).isEmpty)
@@ -160,6 +172,21 @@ import Testing
                 backend: {fastcgi: "a:1"}
             """
         #expect(self.messages(text) == [#"g.yaml:4:12: error: match: "x.example" is matched by site "a" too"#])
+    }
+
+    @Test func sitesWithTheSameSessionsHaveOneLineOfRequests() {
+        let text = """
+            sites:
+              shop: {concurrency: serialize, backend: {fastcgi: "a:1"}}
+              blog: {concurrency: serialize, lock_timeout: 5s, backend: {fastcgi: "a:1"}}
+              scripts: {sessions_of: shop, concurrency: serialize, max_waiting: 0, backend: {cgi: /cgi-bin}}
+              reports: {sessions_of: shop, lock_timeout: 1s, backend: {cgi: /cgi-bin}}
+            """
+        #expect(
+            self.messages(text) == [
+                #"g.yaml:4:69: error: max_waiting: is 0 here and 6 in site "shop", for the same sessions"#
+            ]
+        )
     }
 
     @Test func theGatewayIsNotItsOwnBackend() {

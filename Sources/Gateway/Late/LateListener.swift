@@ -1,3 +1,4 @@
+import Configuration
 import Glibc
 import Logging
 import NIOCore
@@ -35,9 +36,9 @@ final class LateListener: Sendable {
         logger: Logger
     ) async throws -> LateListener {
         let temporary = "\(path).\(getpid())"
-        // sockaddr_un.sun_path is 108 bytes with its NUL (unix(7)).
-        guard temporary.utf8.count <= 107 else {
-            throw GatewayError("late_socket: the path \(path) is too long for a unix socket")
+        guard path.utf8.count <= GatewayConfiguration.maximumLateSocketPathLength else {
+            let limit = GatewayConfiguration.maximumLateSocketPathLength
+            throw GatewayError("late_socket: the path \(path) is longer than \(limit) bytes; take another one")
         }
         if let other = try? await ClientBootstrap(group: eventLoopGroup).connect(unixDomainSocketPath: path).get() {
             try? await other.close()

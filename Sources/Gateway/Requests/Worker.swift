@@ -125,13 +125,24 @@ final class Worker: @unchecked Sendable {
         generation.useBegan()
         defer { generation.useEnded() }
         guard let index = generation.shared.table.site(of: request.parameters) else {
-            self.logger.warning(
-                "a request that matches no site",
-                metadata: .of([.serverName: LogText.escaped(request.parameters.string("SERVER_NAME") ?? "")])
-            )
+            self.logNoSite(of: request.parameters)
             await GatewayResponse.error(404, "No site of the gateway is configured for this request.").send(to: request)
             return
         }
         await RequestPath(request: request, worker: self, generation: generation, site: index).run()
+    }
+
+    private func logNoSite(of parameters: Parameters) {
+        if let name = parameters.string("SESSION_SITE"), !name.isEmpty {
+            self.logger.warning(
+                "a request whose SESSION_SITE is no site of the configuration; see its fastcgi_param in nginx",
+                metadata: .of([.sessionSite: LogText.escaped(name)])
+            )
+        } else {
+            self.logger.warning(
+                "a request that matches no site",
+                metadata: .of([.serverName: LogText.escaped(parameters.string("SERVER_NAME") ?? "")])
+            )
+        }
     }
 }

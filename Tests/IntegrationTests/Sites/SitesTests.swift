@@ -124,7 +124,11 @@ struct SitesTests {
         let response = try await self.get(host, &visitor)
         #expect(response.status == 404)
         #expect(response.headers("Set-Cookie").isEmpty)
-        try await visitor.stack.awaitLogLine("matches no site", "server_name=\(host)")
+        if let site {
+            try await visitor.stack.awaitLogLine("SESSION_SITE is no site", "session_site=\(site)")
+        } else {
+            try await visitor.stack.awaitLogLine("matches no site", "server_name=\(host)")
+        }
     }
 
     @Test func aSavePathOfPHPNamesTheServers() async throws {
