@@ -2,7 +2,7 @@ import CGI
 import FastCGI
 package import Logging
 import NIOCore
-import NIOPosix
+package import NIOPosix
 import Synchronization
 
 /// Runs scripts in FastCGI applications (php-fpm and others) over kept-alive connections.
@@ -21,12 +21,19 @@ package final class FastCGIBackend: Backend {
     private let logger: Logger
     private let rules: FastCGIScriptRules
     private let timeouts: FastCGITimeouts
+    private let resolver: (any Resolver & Sendable)?
     private let pool: Mutex<Pool>
 
-    package init(configuration: FastCGIBackendConfiguration, logger: Logger) {
+    /// - Parameter resolver: of the upstreams' host names; the system's where it is nil.
+    package init(
+        configuration: FastCGIBackendConfiguration,
+        resolver: (any Resolver & Sendable)? = nil,
+        logger: Logger
+    ) {
         precondition(!configuration.upstreams.isEmpty, "a FastCGI backend has at least one upstream")
         self.configuration = configuration
         self.logger = logger
+        self.resolver = resolver
         self.rules = FastCGIScriptRules(root: configuration.root)
         self.timeouts = FastCGITimeouts(configuration)
         let line = WaitingLine<FastCGIRun>(
@@ -160,7 +167,8 @@ package final class FastCGIBackend: Backend {
         let connector = FastCGIConnector(
             upstream: self.configuration.upstreams[upstream],
             timeout: TimeAmount(self.configuration.connectTimeout),
-            eventLoop: run.eventLoop
+            eventLoop: run.eventLoop,
+            resolver: self.resolver
         )
         connector.connect(connection).whenComplete { result in
             switch result {

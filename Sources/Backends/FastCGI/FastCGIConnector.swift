@@ -7,6 +7,8 @@ struct FastCGIConnector: Sendable {
     let upstream: FastCGIUpstream
     let timeout: TimeAmount
     let eventLoop: any EventLoop
+    /// Of host names; the system's where it is nil.
+    var resolver: (any Resolver & Sendable)?
 
     /// Where the listener's backlog of a unix socket is full, connecting fails at once; it is tried again for as long
     /// as connecting may take.
@@ -34,16 +36,21 @@ struct FastCGIConnector: Sendable {
         }
     }
 
-    private func connectOnce(_ connection: FastCGIConnection) -> EventLoopFuture<any Channel> {
+    /// For a host name with several addresses several channels may be tried: the connection gets the one that is connected, in
+    /// the callback itself, before anything is read.
+    private func connectOnce(_ connection: FastCGIConnection) -> EventLoopFuture<Void> {
+        self.channel().flatMapThrowing { channel in
+            guard channel.isActive else { throw ChannelError.ioOnClosedChannel }
+            try channel.pipeline.syncOperations.addHandler(connection)
+        }
+    }
+
+    private func channel() -> EventLoopFuture<any Channel> {
         let bootstrap = ClientBootstrap(group: self.eventLoop)
             .connectTimeout(self.timeout)
             // What the application has read is looked at before the channel is closed.
             .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(connection)
-                }
-            }
+            .resolver(self.resolver)
         return switch self.upstream {
         case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
         case .tcp(let host, let port): bootstrap.connect(host: host, port: port)

@@ -39,6 +39,31 @@ final class FastCGIBackendTests: Sendable {
     private let get = request(["REQUEST_METHOD": "GET"])
     private let post = request(["REQUEST_METHOD": "POST"])
 
+    /// As `localhost` is, where an application listens at 127.0.0.1 alone: the first address refuses.
+    @Test func aNameMayHaveSeveralAddresses() async throws {
+        let application = try await self.application(overTCP: true) { _, _, record in
+            endsRequest(record) ? [.send(Records.answer("body"))] : []
+        }
+        var configuration = FastCGIBackendConfiguration(
+            upstreams: [.tcp(host: "two.test", port: try #require(application.port))]
+        )
+        configuration.connections = 2
+        configuration.connectTimeout = .seconds(60)
+        let backend = FastCGIBackend(configuration: configuration, resolver: TwoAddresses(), logger: quietLogger)
+        for _ in 0..<4 {
+            let exchange = try await backend.begin(self.get)
+            guard case .head(let head) = try await exchange.next() else {
+                Issue.record("the head comes first")
+                return
+            }
+            #expect(head.status == 200)
+            #expect(try await exchange.next() == .body(ByteBuffer(string: "body")))
+            #expect(try await exchange.next() == .end)
+        }
+        #expect(application.connectionCount <= 2)
+        await backend.shutDown()
+    }
+
     @Test func anAnswerInOneReadIsThreeEventsThatNeedNoWaiting() async throws {
         let application = try await self.application { _, _, record in
             endsRequest(record) ? [.send(Records.answer("body"))] : []
@@ -651,4 +676,18 @@ private final class SpeakingFirst: ChannelInboundHandler {
     func channelActive(context: ChannelHandlerContext) {
         context.writeAndFlush(self.wrapOutboundOut(Records.answer("unasked")), promise: nil)
     }
+}
+
+private struct TwoAddresses: Resolver, Sendable {
+    func initiateAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> {
+        MultiThreadedEventLoopGroup.singleton.next().makeCompletedFuture {
+            try ["127.0.0.9", "127.0.0.1"].map { try SocketAddress(ipAddress: $0, port: port) }
+        }
+    }
+
+    func initiateAAAAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> {
+        MultiThreadedEventLoopGroup.singleton.next().makeSucceededFuture([])
+    }
+
+    func cancelQueries() {}
 }
