@@ -31,7 +31,7 @@ struct BatchTests {
                 .compareAndSave(test.row(keys[3], version: 20, text: "compared"), base: old),
                 .mark(keys[4], newest: 30),
                 .postpone(keys[5], old, due: 77),
-                .delete(keys[6], old, dueBefore: .max),
+                .delete(keys[6], old, dueBefore: .max, expiresBefore: .max),
                 .touch(keys[7], expires: 5_000, due: 6_000),
                 .tombstone(unknown),
             ])

@@ -121,6 +121,31 @@ struct IdleClientTests {
         }
     }
 
+    /// What was lost may have been carried out, whatever the repetition meets.
+    @Test func aChangeWhoseAnswerWasLostMayHaveHappened() async throws {
+        try await TestDatabase.with(.postgreSQL) { test in
+            guard case .postgreSQL(let location) = test.configuration.location.kind else {
+                throw TestingError("no PostgreSQL")
+            }
+            let driver = PostgreSQLDriver(
+                location: location,
+                connectTimeout: .seconds(5),
+                statementTimeout: .seconds(5)
+            )
+            let engine = ConnectionPool(driver: driver, connections: 1, patience: .seconds(10))
+            let tries = Counter()
+            let error = await #expect(throws: DatabaseError.self) {
+                try await engine.write(isDurable: true) { connection throws(DatabaseError) in
+                    guard tries.next() == 1 else { throw DatabaseError(.locked, "a row is locked") }
+                    _ = try connection.query("SELECT pg_terminate_backend(pg_backend_pid())", [])
+                }
+            }
+            #expect(error?.code == .lost && error?.mayHaveHappened == true)
+            #expect(error?.message == "a row is locked")
+            await engine.close()
+        }
+    }
+
     /// A server that takes one connection and no more.
     @Test func aConnectionTooManyIsNoOutage() async throws {
         let server = try await PostgreSQLProcess()

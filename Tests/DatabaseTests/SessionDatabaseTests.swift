@@ -290,13 +290,25 @@ struct SessionDatabaseTests {
             let row = test.row(key, version: 10, expires: 1_000)
             try await test.database.change(.insert(row))
             try await test.database.change(.touch(key, expires: 3_000, due: 3_000))
-            #expect(try await !test.database.change(.delete(key, row.record.identity, dueBefore: 1_500)).isApplied)
             #expect(
-                try await !test.database.change(.delete(key, WriteIdentity(version: 10, writer: 8), dueBefore: 5_000))
-                    .isApplied
+                try await !test.database.change(
+                    .delete(key, row.record.identity, dueBefore: 1_500, expiresBefore: .max)
+                ).isApplied
+            )
+            #expect(
+                try await !test.database.change(
+                    .delete(key, WriteIdentity(version: 10, writer: 8), dueBefore: 5_000, expiresBefore: .max)
+                )
+                .isApplied
             )
             #expect(try await test.database.change(.postpone(key, row.record.identity, due: 1_200)).isApplied)
-            #expect(try await test.database.change(.delete(key, row.record.identity, dueBefore: 1_500)).isApplied)
+            // Due before it expires, as it stays when its expiry slides: that alone shows that somebody came.
+            try await test.database.change(.touch(key, expires: 4_000, due: 4_000))
+            #expect(try await test.database.row(key)?.due == 1_200)
+            let late = RowChange.delete(key, row.record.identity, dueBefore: 1_200, expiresBefore: 3_000)
+            #expect(try await !test.database.change(late).isApplied)
+            let inTime = RowChange.delete(key, row.record.identity, dueBefore: 1_200, expiresBefore: 4_000)
+            #expect(try await test.database.change(inTime).isApplied)
             #expect(try await test.database.row(key) == nil)
         }
     }
@@ -338,7 +350,8 @@ struct SessionDatabaseTests {
                             let changes = keys.shuffled().enumerated().map { index, key -> RowChange in
                                 let row = test.row(key, version: UInt64(10 + round), writer: UInt64(writer))
                                 return index.isMultiple(of: 7)
-                                    ? .delete(key, row.record.identity, dueBefore: .max) : .upsert(row)
+                                    ? .delete(key, row.record.identity, dueBefore: .max, expiresBefore: .max)
+                                    : .upsert(row)
                             }
                             _ = try await database.changes(changes)
                         }

@@ -52,7 +52,7 @@ struct SimulatedDatabaseTests {
         case ..<17: return .mark(key, newest: number(15))
         case ..<18: return .confirm(key, identity)
         case 18: return .postpone(key, identity, due: number(9) * 100)
-        default: return .delete(key, identity, dueBefore: number(12) * 100)
+        default: return .delete(key, identity, dueBefore: number(12) * 100, expiresBefore: number(12) * 1_000)
         }
     }
 }

@@ -101,6 +101,17 @@ struct CopyComparisonTests {
         #expect(Self.compare(.silent, .absent, .absent).flaws == .undecided)
     }
 
+    @Test func aServerIsSparedOnlyWhereTheOthersHaveAnswered() {
+        let record = Self.record()
+        let both = Self.compare(Self.copy(record), .silent, .absent)
+        #expect((0..<3).map { both.stake(in: $0) } == [.aCopy, .aCopy, .nothing])
+        #expect(Self.compare(.absent, .absent, .absent).stake(in: 0) == .nothing)
+        // The server itself may be down already.
+        #expect(Self.compare(.silent, .absent, Self.promised(nil)).stake(in: 0) == .nothing)
+        #expect(Self.compare(.absent, .silent, .absent).stake(in: 0) == .unknown)
+        #expect(Self.compare(.silent, .silent, Self.promised(nil)).stake(in: 0) == .unknown)
+    }
+
     @Test func tombstonesAreRecordsAndPromisesAreNone() {
         let end = Self.record(round: 3, isTombstone: true)
         let destroyed = Self.compare(Self.copy(end), Self.copy(end), Self.copy(Self.record(holders: [1, 2])))

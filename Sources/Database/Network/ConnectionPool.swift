@@ -169,7 +169,8 @@ final class ConnectionPool<Driver: ServerDriver>: DatabaseEngine {
                 switch error.code {
                 case .conflict where tries < Self.maximumTries: continue
                 case .lost where tries < Self.maximumTries: wasLost = true
-                default: throw error
+                // Whatever the repetition met: what was lost may have been carried out.
+                default: throw wasLost ? DatabaseError(.lost, error.message) : error
                 }
             }
         }

@@ -66,13 +66,14 @@ extension SessionStatements {
                 "UPDATE session_gateway_sessions SET due = ? WHERE session_key = ? AND version = ? AND writer = ?",
                 [SQLValue(clamping: due), SQLValue(key.bytes)] + self.values(identity)
             )
-        case .delete(let key, let identity, let dueBefore):
+        case .delete(let key, let identity, let dueBefore, let expiresBefore):
             SQLStatement(
                 """
                 DELETE FROM session_gateway_sessions
-                WHERE session_key = ? AND version = ? AND writer = ? AND due <= ?
+                WHERE session_key = ? AND version = ? AND writer = ? AND due <= ? AND expires <= ?
                 """,
-                [SQLValue(key.bytes)] + self.values(identity) + [SQLValue(clamping: dueBefore)]
+                [SQLValue(key.bytes)] + self.values(identity)
+                    + [SQLValue(clamping: dueBefore), SQLValue(clamping: expiresBefore)]
             )
         }
     }

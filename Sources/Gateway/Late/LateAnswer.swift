@@ -50,6 +50,7 @@ struct LateAnswer {
         do {
             if let error = self.error { throw error }
             let change = try self.answer.finish()
+            // Without a word more may follow, as in a head.
             if change == SessionChange() { return self.visit.outcome }
             // A word that nothing more comes says nothing against what the head brings.
             if !change.controls.contains(.readonly) { self.visit.hasLateAnswer = true }
@@ -62,6 +63,8 @@ struct LateAnswer {
                 metadata: .of([.outcome: self.visit.outcome.rawValue])
             )
         } catch {
+            // No other one is waited for.
+            self.visit.lateAnswerCame()
             self.visit.site.counters.lateAnswerRefused()
             self.visit.site.logger.error(
                 "a late answer cannot be carried out: the session is as it was",

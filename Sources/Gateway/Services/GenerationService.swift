@@ -12,16 +12,11 @@ final class GenerationService: Service {
     private let workers: [Worker]
     private let reload: (@Sendable () -> GatewayConfiguration?)?
     private let logger: Logger
-    private let events: AsyncStream<Event>
-    private let continuation: AsyncStream<Event>.Continuation
+    private let reloads: AsyncStream<Void>
+    private let continuation: AsyncStream<Void>.Continuation
     private let started: GatewayConfiguration
     private let current: Mutex<Generation>
     private let updateListeners = Mutex<(@Sendable ([ResponderConfiguration.Listener]) throws -> Void)?>(nil)
-
-    private enum Event: Sendable {
-        case reload
-        case end
-    }
 
     init(
         first: Generation,
@@ -35,7 +30,7 @@ final class GenerationService: Service {
         self.reload = reload
         self.logger = logger
         // Several SIGHUPs at once are one reload.
-        (self.events, self.continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(2))
+        (self.reloads, self.continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     func setListeners(_ update: @escaping @Sendable ([ResponderConfiguration.Listener]) throws -> Void) {
@@ -44,7 +39,7 @@ final class GenerationService: Service {
 
     /// Reads the configuration anew, behind the caller's back.
     func reloadConfiguration() {
-        self.continuation.yield(.reload)
+        self.continuation.yield()
     }
 
     /// The stores' connections are there, or have had their time.
@@ -73,8 +68,9 @@ final class GenerationService: Service {
         await withGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
                 var companions = self.accompany(in: &group)
-                for await event in self.events {
-                    guard case .reload = event else { break }
+                for await _ in self.reloads {
+                    // One that came before the shutdown, or beside it.
+                    if Task.isShuttingDownGracefully { break }
                     guard let next = await self.read() else { continue }
                     let prepared = await self.prepare(next)
                     companions.cancel()
@@ -104,7 +100,8 @@ final class GenerationService: Service {
                 await self.end()
             }
         } onGracefulShutdown: {
-            self.continuation.yield(.end)
+            // Not one more element: those that wait could push it out.
+            self.continuation.finish()
         }
     }
 

@@ -22,6 +22,11 @@ enum SiteTier: Sendable {
         if case .beside(let tier) = self { tier } else { nil }
     }
 
+    /// Nil where there is memcached.
+    var alone: DatabaseStore.Shared? {
+        if case .alone(let shared) = self { shared } else { nil }
+    }
+
     var reaperFigures: ReaperFigures {
         switch self {
         case .alone(let shared): shared.reaperFigures
@@ -78,14 +83,16 @@ final class SiteDatabases: Sendable {
         var opened: [String: Opened] = [:]
         /// By the name of the site that the sessions belong to.
         var tiers: [String: SiteTier] = [:]
+        /// Likewise, the URLs of its databases.
+        var urls: [String: String] = [:]
     }
 
     private let stateDirectory: String
     private let makesFiles: Bool
     private let logger: Logger
     private let state = Mutex(State())
-    /// Of the configuration before, by the name of the site.
-    private let predecessors: [String: DatabaseTier]
+    /// Of the configuration before, by the name of the site, with its database's URL.
+    private let predecessors: [String: (tier: SiteTier, url: String?)]
 
     /// - Parameters:
     ///   - previous: those of the configuration that this one follows.
@@ -101,7 +108,7 @@ final class SiteDatabases: Sendable {
         self.logger = logger
         self.predecessors =
             previous?.state.withLock { state in
-                state.tiers.compactMapValues { if case .beside(let tier) = $0 { tier } else { nil } }
+                Dictionary(uniqueKeysWithValues: state.tiers.map { ($0, (tier: $1, url: state.urls[$0])) })
             } ?? [:]
     }
 
@@ -130,27 +137,38 @@ final class SiteDatabases: Sendable {
         let database = try self.database(of: site)
         var siteLogger = self.logger
         siteLogger[.site] = site.storeName
-        // Also into another database: the rows are to go where the sessions are from now on.
+        let url = self.url(of: site)
         let predecessor = self.predecessors[site.storeName].flatMap {
-            $0.configuration.keyspace == keyspace ? $0 : nil
+            $0.tier.configuration.keyspace == keyspace ? $0 : nil
         }
-        let tier: SiteTier =
-            site.hasServers
-            ? .beside(
+        let tier: SiteTier
+        if site.hasServers {
+            // Also into another database: the rows are to go where the sessions are from now on.
+            tier = .beside(
                 DatabaseTier(
                     database: database,
                     configuration: configuration,
-                    after: predecessor,
+                    after: predecessor?.tier.besideMemcached,
                     logger: siteLogger
                 )
             )
-            : .alone(DatabaseStore.Shared(database: database, configuration: configuration))
-        self.state.withLock { $0.tiers[site.storeName] = tier }
+        } else {
+            let shared = predecessor.flatMap { $0.url == url ? $0.tier.alone : nil }
+            tier = .alone(DatabaseStore.Shared(database: database, configuration: configuration, after: shared))
+        }
+        self.state.withLock { state in
+            state.tiers[site.storeName] = tier
+            state.urls[site.storeName] = url
+        }
         return tier
     }
 
+    private func url(of site: GatewayConfiguration.Site) -> String {
+        site.database.url?.text ?? "sqlite:\(self.stateDirectory)/sessions.sqlite"
+    }
+
     private func database(of site: GatewayConfiguration.Site) throws(GatewayError) -> any SessionDatabase {
-        let url = site.database.url?.text ?? "sqlite:\(self.stateDirectory)/sessions.sqlite"
+        let url = self.url(of: site)
         if let opened = self.state.withLock({ $0.opened[url] }) { return opened.database }
         do throws(DatabaseError) {
             let location = try DatabaseLocation(url)

@@ -131,6 +131,11 @@ package struct RingChange<Ring: PoolRing>: Sendable {
         return .write(state.followed(by: .stable(wish)), to: left)
     }
 
+    /// Whether nobody works by an earlier state any more, as far as `look` has seen.
+    package func isInForce(_ state: PoolState<Ring>, at now: Int64) -> Bool {
+        self.establishment.map { $0.state == state && now - $0.since > self.barrier } ?? false
+    }
+
     /// All members have been brought to the new ring.
     package mutating func moved(_ state: PoolState<Ring>, isDone: Bool) {
         guard self.establishment?.state == state else { return }

@@ -40,7 +40,7 @@ package enum ReapStep: Sendable, Equatable {
     ) -> RowChange? {
         switch self {
         case .delete:
-            return .delete(row.key, row.identity, dueBefore: row.due)
+            return .delete(row.key, row.identity, dueBefore: row.due, expiresBefore: row.expires)
         case .refresh(let record, let expires):
             let due = min(max(expires, now &+ 1_000), now &+ tier.reapAfter.wholeMilliseconds)
             var refreshed = SessionRow(key: row.key, record: record, expires: expires, due: due, synced: now, saves: 0)

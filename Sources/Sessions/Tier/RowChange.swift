@@ -26,14 +26,20 @@ package enum RowChange: Sendable {
     case confirm(SessionKey, WriteIdentity)
     /// Has the reaper look again later; only if the row is still this write.
     case postpone(SessionKey, WriteIdentity, due: SessionRecord.Timestamp)
-    /// Takes the row away; only if it is still this write, and was not touched since it was due.
-    case delete(SessionKey, WriteIdentity, dueBefore: SessionRecord.Timestamp)
+    /// Takes the row away; only if it is still this write, and neither time has moved since it was read: a touch leaves the
+    /// one of a row that is due before its expiry.
+    case delete(
+        SessionKey,
+        WriteIdentity,
+        dueBefore: SessionRecord.Timestamp,
+        expiresBefore: SessionRecord.Timestamp
+    )
 
     package var key: SessionKey {
         switch self {
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row): row.key
         case .touch(let key, _, _, _, _), .mark(let key, _), .confirm(let key, _), .postpone(let key, _, _),
-            .delete(let key, _, _):
+            .delete(let key, _, _, _):
             key
         }
     }

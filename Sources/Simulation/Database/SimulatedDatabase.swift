@@ -76,8 +76,10 @@ package struct SimulatedDatabase: Sendable {
             return self.change(key, if: isMeant) { $0.newest = identity.version }
         case .postpone(let key, let identity, let due):
             return self.change(key, if: { $0.record.identity == identity }) { $0.due = due }
-        case .delete(let key, let identity, let dueBefore):
-            guard let row, row.record.identity == identity, row.due <= dueBefore else { return .refused(current: nil) }
+        case .delete(let key, let identity, let dueBefore, let expiresBefore):
+            guard let row, row.record.identity == identity, row.due <= dueBefore, row.expires <= expiresBefore else {
+                return .refused(current: nil)
+            }
             self.rows[key] = nil
             return .applied
         }

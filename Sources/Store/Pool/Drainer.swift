@@ -98,11 +98,11 @@ package struct Drainer: Sendable {
                         progress(course.pass.moved, start + share * Double(course.done))
                         done()
                     }
-                    let position = servers.firstIndex(of: number)
-                    guard comparison.session != .none, let position, comparison.holders.contains(position) else {
-                        return finish()
-                    }
+                    let stake = servers.firstIndex(of: number).map { comparison.stake(in: $0) } ?? .nothing
+                    guard stake != .nothing else { return finish() }
                     course.pass.dependent += 1
+                    // Asked again in the next pass.
+                    guard stake == .aCopy else { return finish() }
                     self.pool.perform(.keep, key: key, timeout: self.pool.configuration.longestOperation) { outcome in
                         switch outcome {
                         case .chosen, .none, .destroyed: course.pass.moved += 1

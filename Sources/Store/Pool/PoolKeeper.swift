@@ -77,7 +77,9 @@ package struct PoolKeeper: Sendable {
         while !Task.isCancelled, ContinuousClock.now < deadline {
             await self.pool.lookAtAll()
             await self.look(course, wish: ring)
-            if self.pool.state.stage == .stable(ring), course.change.situation == .stable { return true }
+            let state = self.pool.state
+            let now = NIODeadline.now().nanoseconds
+            if state.stage == .stable(ring), course.change.isInForce(state, at: now) { return true }
             try? await Task.sleep(for: .milliseconds(100))
         }
         return false

@@ -23,20 +23,32 @@ package final class DatabaseStore: SessionStorage {
         package let counters = Counters(TierCounts())
         package let reaperFigures = ReaperFigures()
         private let identities = Mutex(WriteIdentities(writer: UInt64.random(in: 1 ... .max)))
-        fileprivate let touches = Mutex(PendingTouches())
+        /// Shared with those of the configuration before, whose requests may still slide them.
+        private let pending: Pending
         private let limit: Mutex<UnknownIDLimit>
 
         let clock: @Sendable () -> SessionRecord.Timestamp
 
+        private final class Pending: Sendable {
+            let touches = Mutex(PendingTouches())
+        }
+
+        /// - Parameter predecessor: of the configuration before, where it has these sessions in the same database.
         package init(
             database: any SessionDatabase,
             configuration: TierConfiguration,
+            after predecessor: Shared? = nil,
             clock: @escaping @Sendable () -> SessionRecord.Timestamp = { StoreClock.now }
         ) {
+            self.pending = predecessor?.pending ?? Pending()
             self.database = database
             self.configuration = configuration
             self.clock = clock
             self.limit = Mutex(UnknownIDLimit(perSecond: configuration.unknownIDs))
+        }
+
+        fileprivate func withTouches<Result: Sendable>(_ body: (inout PendingTouches) -> Result) -> Result {
+            self.pending.touches.withLock { body(&$0) }
         }
 
         /// - Returns: nil where the client may not ask for an id.
@@ -62,7 +74,7 @@ package final class DatabaseStore: SessionStorage {
                     "avoided_writes": "\(counts.avoidedWrites)", "failures": "\(counts.failures)",
                     "limited": "\(counts.limited)",
                     "waiting": "\(self.pendingTouches)",
-                    "lag_ms": "\(self.touches.withLock { $0.lag(at: self.clock()) })",
+                    "lag_ms": "\(self.withTouches { $0.lag(at: self.clock()) })",
                 ].merging(self.reaperFigures.metadata) { $1 }
             )
         }
@@ -88,14 +100,14 @@ package final class DatabaseStore: SessionStorage {
         }
 
         /// How many sessions' expiries wait.
-        package var pendingTouches: Int { self.touches.withLock { $0.count } }
+        package var pendingTouches: Int { self.withTouches { $0.count } }
 
         /// Writes the expiries that wait; what slides meanwhile is for the next time.
         package func writeTouches() async throws(DatabaseError) {
-            for batch in self.touches.withLock({ $0.pass(by: 256) }) {
+            for batch in self.withTouches({ $0.pass(by: 256) }) {
                 _ = try await self.database.apply(batch.map { .touch($0.key, expires: $0.expires, due: $0.expires) })
                 self.counters.add(\.writes)
-                self.touches.withLock { $0.written(batch) }
+                self.withTouches { $0.written(batch) }
             }
         }
     }
@@ -128,7 +140,7 @@ package final class DatabaseStore: SessionStorage {
         guard let row, !row.record.isTombstone else { return .none }
         let now = self.shared.clock()
         let expires = self.configuration.expiry(of: row.record, seen: now)
-        let isLive = self.shared.touches.withLock { touches in
+        let isLive = self.shared.withTouches { touches in
             guard max(row.expires, touches.expiry(of: key) ?? 0) > now, row.record.absoluteDeadline > now else {
                 return false
             }
@@ -184,16 +196,30 @@ package final class DatabaseStore: SessionStorage {
         do throws(DatabaseError) {
             switch try await self.database.apply(change(row), isDurable: isDurable) {
             case .applied:
-                self.shared.touches.withLock { $0.forget(key) }
+                self.shared.withTouches { $0.forget(key) }
                 return .saved(StoredSession(row: record, isDegraded: false))
-            case .refused(let current):
-                return .discarded(winner: current?.version)
-            case .absent:
+            case .refused(let current?):
+                // A change whose answer was lost is made again: then the row may have been read, and saved, in between.
+                guard let wasSaved = await self.wasSaved(record, key) else { return .unknown }
+                return wasSaved
+                    ? .saved(StoredSession(row: record, isDegraded: false)) : .discarded(winner: current.version)
+            case .refused(nil), .absent:
                 return .discarded(winner: nil)
             }
         } catch {
             self.failed(error, "a session could not be written")
             return error.mayHaveHappened ? .unknown : .unavailable
+        }
+    }
+
+    /// Whether the row is this record, or was made from it; nil where that cannot be told.
+    private func wasSaved(_ record: SessionRecord, _ key: SessionKey) async -> Bool? {
+        do throws(DatabaseError) {
+            guard let row = try await self.database.load(key) else { return false }
+            return row.record.identity == record.identity || row.record.ancestors.contains(record.identity)
+        } catch {
+            self.failed(error, "a session could not be read after a save that another one has met")
+            return nil
         }
     }
 
@@ -208,7 +234,7 @@ package final class DatabaseStore: SessionStorage {
         )
         do throws(DatabaseError) {
             _ = try await self.database.apply(.tombstone(row), isDurable: true)
-            self.shared.touches.withLock { $0.forget(key) }
+            self.shared.withTouches { $0.forget(key) }
             return .destroyed
         } catch {
             self.failed(error, "a session could not be destroyed")

@@ -156,6 +156,21 @@ package struct CopyComparison: Sendable, Equatable {
         }
     }
 
+    /// What a session loses with a server.
+    package enum Stake: Sendable, Equatable {
+        case nothing
+        case aCopy
+        /// Nothing was found, but somebody else did not answer either.
+        case unknown
+    }
+
+    /// What is lost with the server of this position.
+    package func stake(in position: Int) -> Stake {
+        guard self.session == .none else { return self.holders.contains(position) ? .aCopy : .nothing }
+        let isElsewhere = self.findings.indices.contains { $0 != position && self.findings[$0] == .unknown }
+        return isElsewhere ? .unknown : .nothing
+    }
+
     private static func finding(_ slot: Slot, of record: SessionRecord?, isHolder: Bool) -> Finding {
         switch slot {
         case .silent: return .unknown

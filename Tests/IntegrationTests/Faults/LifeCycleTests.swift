@@ -1,5 +1,6 @@
 import Foundation
 import GatewayTesting
+import Glibc
 import Testing
 
 /// Start, reload and end of the gateway as its operator and its visitors see them.
@@ -162,6 +163,25 @@ struct LifeCycleTests {
         #expect(try await stack.client().get("/early.php").text == "early")
     }
 
+    /// The database's port takes connections and says nothing.
+    @Test func reloadsThatWaitDoNotPutOffTheEnd() async throws {
+        let silent = try SilentListener()
+        var settings = FaultStack.Settings { $0.memcacheds = 0 }
+        let stack = try await FaultStack(settings)
+        settings.site += ["database: {url: \"postgresql://u@127.0.0.1:\(silent.port)/d\", connect_timeout: 3s}"]
+        try stack.reconfigure(settings)
+        try stack.gateway.reload()
+        try await Eventually.holds("the reload to begin") { silent.hasConnection }
+        let process = try stack.gateway.process
+        process.send(SIGTERM)
+        try await Eventually.holds("the socket to go") { access(stack.gateway.socketPath, F_OK) != 0 }
+        for _ in 0..<3 {
+            try stack.gateway.reload()
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        #expect(try await process.waitForEnd() == .status(0))
+    }
+
     @Test func listenersComeAndGoWithAReload() async throws {
         let stack = try await FaultStack(FaultStack.Settings { $0.memcacheds = 0 })
         let directory = stack.gateway.directory
@@ -263,5 +283,34 @@ extension FaultStack {
     func reconfigure(_ settings: Settings) throws {
         let servers = self.memcacheds.indices.map { "127.0.0.1:\(self.cables[$0]?.port ?? self.memcacheds[$0].port)" }
         try self.gateway.write(Self.configuration(settings, servers: servers, pages: self.pages, php: self.php))
+    }
+}
+
+/// A port whose connections nobody takes.
+private final class SilentListener: Sendable {
+    let port: Int
+    private let descriptor: Int32
+
+    init() throws {
+        self.port = try LoopbackPort.unused()
+        self.descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(self.port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let isBound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(self.descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard isBound == 0, listen(self.descriptor, 16) == 0 else { throw TestingError("cannot listen") }
+    }
+
+    deinit { close(self.descriptor) }
+
+    /// Whether somebody waits to be taken.
+    var hasConnection: Bool {
+        var poll = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
+        return Glibc.poll(&poll, 1, 0) == 1
     }
 }

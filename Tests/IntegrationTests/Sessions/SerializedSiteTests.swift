@@ -110,6 +110,33 @@ struct SerializedSiteTests {
         #expect(await visitor.read().seen?.nonce == "works")
     }
 
+    /// What was announced has come, whatever it is worth: nobody waits for `late_timeout`.
+    @Test func aLateAnswerThatIsRefusedEndsTheTurn() async throws {
+        let stack = try await self.stack(gateways: 1, [])
+        try stack.pages.write(
+            "broken.php",
+            """
+            <?php
+            header('Session-Control: ' . getenv('SESSION_TOKEN'));
+            echo 'begun';
+            fastcgi_finish_request();
+            $socket = stream_socket_client('unix://' . getenv('SESSION_LATE'));
+            fwrite($socket, 'Session-Data: ' . getenv('SESSION_TOKEN') . " !!!!\n");
+            stream_socket_shutdown($socket, STREAM_SHUT_WR);
+            stream_get_contents($socket);
+            """
+        )
+        var visitor = CountingVisitor(stack.client())
+        _ = await visitor.write("start")
+        var cookies = visitor.cookies
+        let response = try await stack.client().get("/broken.php", cookies: &cookies)
+        #expect(response.text == "begun")
+        let visit = await visitor.write("next")
+        #expect(visit.outcome == "saved" && visit.seen?.nonce == "start")
+        #expect(visit.end - visit.start < .seconds(10))
+        #expect(stack.gateway.log.contains("a late answer cannot be carried out"))
+    }
+
     @Test func theTurnOfADeadGatewayEnds() async throws {
         let stack = try await self.stack([])
         var visitor = CountingVisitor(stack.client())

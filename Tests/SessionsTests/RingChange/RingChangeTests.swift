@@ -95,6 +95,24 @@ struct RingChangeTests {
         #expect(self.change.situation == .settling)
     }
 
+    /// Everywhere, and in force only when nobody can work by the state before any more.
+    @Test mutating func aRingIsInForceBehindTheBarrier() {
+        let state = State(epoch: 4, stage: .stable(Self.old))
+        let sights = Self.all(state)
+        for now in [0, 50, Self.barrier] {
+            _ = self.change.look(sights, state, wish: Self.old, at: now)
+            #expect(!self.change.isInForce(state, at: now))
+        }
+        _ = self.change.look(sights, state, wish: Self.old, at: Self.barrier + 1)
+        #expect(self.change.isInForce(state, at: Self.barrier + 1))
+        #expect(!self.change.isInForce(State(epoch: 3, stage: .stable(Self.old)), at: Self.barrier + 1))
+        var restarted = sights
+        restarted["B"] = Self.complete(state, 2)
+        restarted["C"] = Self.complete(state, 2)
+        _ = self.change.look(restarted, state, wish: Self.old, at: Self.barrier + 2)
+        #expect(!self.change.isInForce(state, at: Self.barrier + 2))
+    }
+
     /// With two servers that know a state, one that restarts was the one that mattered.
     @Test mutating func theTimeBeginsAnewWhenAServerRestarts() {
         let state = State(epoch: 5, stage: .joined(from: Self.old, to: Self.new))

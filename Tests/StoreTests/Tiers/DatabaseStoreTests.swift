@@ -136,6 +136,33 @@ struct DatabaseStoreTests {
         }
     }
 
+    /// A commit whose answer was lost is made again, and meets what others have made of it meanwhile.
+    @Test func aSaveThatOthersHaveGoneOnFromIsSaved() async throws {
+        try await Fixture.with { fixture in
+            let key = fixture.freshKey()
+            _ = await fixture.create(key, "one")
+            let first = try #require(try await fixture.session(key))
+            guard case .saved(let second) = await fixture.save(first, key, "two"),
+                case .saved(let third) = await fixture.save(second, key, "three")
+            else {
+                Issue.record("not saved")
+                return
+            }
+            func again(_ session: StoredSession, over base: StoredSession) async -> SessionWriteOutcome {
+                await fixture.store.write(session.record, key, isDurable: false) {
+                    .compareAndSave($0, base: base.record.identity)
+                }
+            }
+            #expect(await again(second, over: first).isSaved)
+            #expect(await again(third, over: second).isSaved)
+            #expect(try await fixture.text(key) == "three")
+            // Another one's, from the same state.
+            #expect(await fixture.save(first, key, "four").isDiscarded)
+            #expect(await fixture.store.destroy(key) == .destroyed)
+            #expect(await again(second, over: first).isDiscarded)
+        }
+    }
+
     @Test func ofManySavesFromOneLoadOneIsAcknowledged() async throws {
         try await Fixture.with { fixture in
             let key = fixture.freshKey()
@@ -176,6 +203,34 @@ struct DatabaseStoreTests {
             fixture.clock.advance(by: 101_000)
             #expect(try await fixture.text(busy) == nil)
             await other.database.close()
+        }
+    }
+
+    /// A request of the configuration before may end, and its session slide, long after the reload.
+    @Test func expiriesOutliveAReload() async throws {
+        try await Fixture.with(idle: .seconds(100)) { fixture in
+            let key = fixture.freshKey()
+            _ = await fixture.create(key, "one")
+            let next = DatabaseStore.Shared(
+                database: fixture.shared.database,
+                configuration: fixture.shared.configuration,
+                after: fixture.shared,
+                clock: { [clock = fixture.clock] in clock.now }
+            )
+            fixture.clock.advance(by: 90_000)
+            #expect(try await fixture.text(key) == "one")
+            fixture.clock.advance(by: 90_000)
+            let store = DatabaseStore(next, eventLoop: fixture.store.eventLoop, logger: Logger(label: "next"))
+            guard case .live = await store.load(key, client: nil) else {
+                Issue.record("it has ended")
+                return
+            }
+            #expect(next.pendingTouches == 1)
+            try await next.writeTouches()
+            #expect(fixture.shared.pendingTouches == 0)
+            let row = try #require(try await next.database.load(key))
+            // The clock goes on.
+            #expect(row.expires > fixture.clock.now + 90_000)
         }
     }
 
