@@ -150,7 +150,8 @@ extension GatewayConfiguration: ConfigurationSection {
             .duration(.zero ... .seconds(3_600)),
             isReadOnce: true,
             "How long after the end of a response a late answer is taken (`fastcgi_finish_request()`). Each event loop "
-                + "remembers at most 4,096 requests that have announced one and as many that have not, of each kind 64 MB."
+                + "remembers at most 4,096 requests that have announced one and as many that have not, of each kind 64 MB. A "
+                + "gateway that is stopped takes none any more once its last request has ended."
         ),
         .init("log_level", \.logLevel, .choice, isReadOnce: true, "What is logged to standard error."),
         .init(

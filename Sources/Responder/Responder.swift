@@ -215,8 +215,12 @@ package final class Responder: Sendable {
             throw error
         }
         self.sockets.withLock { $0 = kept + opened }
-        let isRunning = self.lifecycle.withLock { $0.stage == .running }
-        if isRunning { for socket in opened { self.core.add(socket) } }
+        switch self.lifecycle.withLock({ $0.stage }) {
+        case .opened: break
+        case .running: for socket in opened { self.core.add(socket) }
+        // It has begun to shut down meanwhile, without these.
+        case .stopping, .ended: self.closeListeners()
+        }
         for socket in current where !kept.contains(where: { $0 === socket }) { self.core.remove(socket) }
     }
 }

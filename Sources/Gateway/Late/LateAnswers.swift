@@ -11,6 +11,8 @@ import Sessions
 final class LateAnswers {
     private struct Entry {
         var visit: SessionVisit
+        /// What the visit's store belongs to.
+        var generation: LoopGeneration
         /// Of an ended request.
         var until: NIODeadline?
     }
@@ -30,17 +32,18 @@ final class LateAnswers {
         self.timeout = TimeAmount(timeout)
     }
 
-    func requestStarted(_ visit: SessionVisit) {
+    /// - Parameter generation: what the visit's store belongs to: in use until the request is forgotten.
+    func requestStarted(_ visit: SessionVisit, of generation: LoopGeneration) {
         self.eventLoop.assertInEventLoop()
-        self.entries[visit.token] = Entry(visit: visit)
+        self.entries[visit.token] = Entry(visit: visit, generation: generation)
     }
 
-    /// - Parameters:
-    ///   - generation: what the visit's store belongs to: in use until the request is forgotten.
-    ///   - mayAnswerLate: whether the backend may go on after its response, and has not answered for good.
-    func requestEnded(_ visit: SessionVisit, of generation: LoopGeneration, mayAnswerLate: Bool) {
+    /// - Parameter mayAnswerLate: whether the backend may go on after its response, and has not answered for good.
+    func requestEnded(_ visit: SessionVisit, mayAnswerLate: Bool) {
         self.eventLoop.assertInEventLoop()
-        guard mayAnswerLate, !self.isClosed, self.timeout > .zero else {
+        guard mayAnswerLate, !self.isClosed, self.timeout > .zero,
+            let generation = self.entries[visit.token]?.generation
+        else {
             self.entries[visit.token] = nil
             return
         }
@@ -54,11 +57,14 @@ final class LateAnswers {
     }
 
     /// The visit that a late answer belongs to; nil where it came too late or its token is not one of ours.
-    func visit(for token: RequestToken) -> SessionVisit? {
+    ///
+    /// What it is saved with is in use from now on: the caller ends that when the answer has been carried out.
+    func beginAnswer(_ token: RequestToken) -> (visit: SessionVisit, generation: LoopGeneration)? {
         self.eventLoop.assertInEventLoop()
         guard let entry = self.entries[token] else { return nil }
         if let until = entry.until, until <= .now() { return nil }
-        return entry.visit
+        entry.generation.useBegan()
+        return (entry.visit, entry.generation)
     }
 
     /// Forgets what has ended, now and from now on.

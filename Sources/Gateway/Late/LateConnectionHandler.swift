@@ -66,8 +66,9 @@ final class LateConnectionHandler: ChannelInboundHandler {
         // Owned by the connection: it ends with the answer, and its channel is closed then.
         Task(executorPreference: worker.executor) {
             let outcome: SessionOutcome?
-            if let visit = worker.lateAnswers.visit(for: token) {
+            if let (visit, generation) = worker.lateAnswers.beginAnswer(token) {
                 outcome = await lines.carryOut(on: visit)
+                generation.useEnded()
             } else {
                 logger.warning("a late answer came too late, or its token is unknown")
                 outcome = nil

@@ -80,15 +80,11 @@ final class RequestPath: Sendable {
             await refusal.send(to: self.request)
             return
         }
-        self.worker.lateAnswers.requestStarted(visit)
+        self.worker.lateAnswers.requestStarted(visit, of: self.generation)
         await self.forward(consume parameters, visit: visit)
         visit.end()
         // Where no head has gone on, whatever the backend says counts for nothing.
-        self.worker.lateAnswers.requestEnded(
-            visit,
-            of: self.generation,
-            mayAnswerLate: visit.isHeadSent && !visit.hasAnswered
-        )
+        self.worker.lateAnswers.requestEnded(visit, mayAnswerLate: visit.isHeadSent && !visit.hasAnswered)
     }
 
     // MARK: Backend

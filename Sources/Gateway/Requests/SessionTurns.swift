@@ -9,11 +9,11 @@ import Synchronization
 /// They wait here, before the session is loaded and before a place at the backend is taken. The order is that of their
 /// coming; between gateways it is chance.
 final class SessionTurns: Sendable {
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     private struct State {
-        var queue = TurnQueue(maximumWaiting: 0)
-        var timeout: Duration = .zero
+        var queue: TurnQueue
+        var timeout: Duration
         var waiters: [TurnQueue.Ticket: UnsafeContinuation<Void, Never>] = [:]
 
         /// - Returns: the one who is next and waits.
@@ -25,6 +25,11 @@ final class SessionTurns: Sendable {
     /// - Parameters:
     ///   - maximumWaiting: for each session, beside the one whose turn it is.
     ///   - timeout: how long a turn is waited for.
+    init(maximumWaiting: Int, timeout: Duration) {
+        self.state = Mutex(State(queue: TurnQueue(maximumWaiting: maximumWaiting), timeout: timeout))
+    }
+
+    /// - Parameters: as of `init`.
     func setLimits(maximumWaiting: Int, timeout: Duration) {
         self.state.withLock { state in
             state.queue.maximumWaiting = maximumWaiting

@@ -79,6 +79,7 @@ final class GenerationService: Service {
                         current = next
                         return old
                     }
+                    next.putInForce()
                     let ended = await self.install(prepared)
                     companions = self.accompany(in: &group)
                     self.logger.notice("the configuration has been read anew and is in force")

@@ -22,7 +22,7 @@ struct SignalWatch: Sendable {
         var isEnding = false
         for await signal in self.signals {
             if signal == .sighup {
-                self.generations.reloadConfiguration()
+                if !isEnding { self.generations.reloadConfiguration() }
             } else if isEnding {
                 self.logger.warning("a second signal: ending at once")
                 CGIBackend.killAllScripts()

@@ -52,9 +52,9 @@ final class Generation: Sendable {
         for site in configuration.sites where site.concurrency == .serialize {
             if turns[site.storeName] == nil {
                 // Of a reload's two generations, too, one request is at work on a session.
-                let kept = previous?.turns[site.storeName] ?? SessionTurns()
-                kept.setLimits(maximumWaiting: site.maximumWaiting, timeout: site.lockTimeout)
-                turns[site.storeName] = kept
+                turns[site.storeName] =
+                    previous?.turns[site.storeName]
+                    ?? SessionTurns(maximumWaiting: site.maximumWaiting, timeout: site.lockTimeout)
             }
         }
         self.turns = turns
@@ -82,6 +82,13 @@ final class Generation: Sendable {
             )
         }
         self.sites = sites
+    }
+
+    /// What it shares with the configuration before goes by this one from now on.
+    func putInForce() {
+        for site in self.configuration.sites where site.concurrency == .serialize {
+            self.turns[site.storeName]?.setLimits(maximumWaiting: site.maximumWaiting, timeout: site.lockTimeout)
+        }
     }
 
     /// Ends the backends and the databases; to be called once no request of this generation is under way.

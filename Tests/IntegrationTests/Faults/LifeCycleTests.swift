@@ -30,6 +30,48 @@ struct LifeCycleTests {
         #expect(await visitor.read().seen?.nonce == "during")
     }
 
+    /// Its response has ended long before, and memcached takes its time.
+    @Test func theEndWaitsForALateAnswerThatHasBegun() async throws {
+        let stack = try await FaultStack.ready { settings in
+            settings.site = settings.site.map { line in
+                line.hasPrefix("operation_timeout") || line.hasPrefix("load_timeout")
+                    ? line.prefix { $0 != ":" } + ": 2s" : line
+            }
+        }
+        try stack.pages.write(
+            "behind.php",
+            """
+            <?php
+            header('Session-Control: ' . getenv('SESSION_TOKEN'));
+            echo 'begun';
+            fastcgi_finish_request();
+            while (!file_exists('\(stack.pages.path("go"))')) usleep(1000);
+            $socket = stream_socket_client('unix://' . getenv('SESSION_LATE'));
+            fwrite($socket, 'Session-Data: ' . getenv('SESSION_TOKEN') . ' ' . base64_encode('1 behind start') . "\\n");
+            stream_socket_shutdown($socket, STREAM_SHUT_WR);
+            file_put_contents('\(stack.pages.path("sent"))', '1');
+            file_put_contents('\(stack.pages.path("word.tmp"))', stream_get_contents($socket));
+            rename('\(stack.pages.path("word.tmp"))', '\(stack.pages.path("word"))');
+            """
+        )
+        var visitor = CountingVisitor(stack.client())
+        _ = await visitor.write("start")
+        var cookies = visitor.cookies
+        #expect(try await stack.client().get("/behind.php", cookies: &cookies).text == "begun")
+        for memcached in stack.memcacheds { try memcached.freeze() }
+        try stack.pages.write("go", "")
+        _ = try await stack.waitForFile("sent")
+        // Now the gateway waits for memcached.
+        try await Task.sleep(for: .milliseconds(200))
+        let process = try stack.gateway.process
+        process.send(SIGTERM)
+        try await Eventually.holds("the socket to go") { access(stack.gateway.socketPath, F_OK) != 0 }
+        try await Task.sleep(for: .milliseconds(200))
+        for memcached in stack.memcacheds { try memcached.thaw() }
+        #expect(try await process.waitForEnd() == .status(0))
+        #expect(try await stack.waitForFile("word") == "Session-Outcome: saved\n")
+    }
+
     @Test(arguments: [SIGTERM, SIGINT])
     func anIdleGatewayEndsAtOnce(signal: Int32) async throws {
         let stack = try await FaultStack(FaultStack.Settings())
