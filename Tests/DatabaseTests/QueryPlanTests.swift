@@ -162,6 +162,7 @@ struct QueryPlanTests {
                 _ = try statements.apply([
                     .compareAndSave(row, base: base), .upsert(row, over: .ancestors), .tombstone(row),
                     .mark(key, newest: 11), .confirm(key, base), .postpone(key, base, due: 1),
+                    .makeDue(key, base),
                     .delete(key, base, dueBefore: 1, expiresBefore: .max),
                 ])
                 _ = try statements.apply([.touch(key, expires: 1, due: 1)])

@@ -314,6 +314,23 @@ struct SessionDatabaseTests {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func aRowThatMemcachedHasNotHeardOfIsNotMadeDue(_ kind: DatabaseKind) async throws {
+        try await TestDatabase.with(kind) { test in
+            let key = try test.freshKey()
+            var row = test.row(key, version: 10, expires: 1_000)
+            row.due = SessionRow.unplaced
+            try await test.database.change(.insert(row))
+            #expect(try await !test.database.change(.makeDue(key, row.record.identity)).isApplied)
+            #expect(try await test.database.row(key)?.due == SessionRow.unplaced)
+            #expect(try await test.database.change(.postpone(key, row.record.identity, due: 1_000)).isApplied)
+            let other = WriteIdentity(version: 10, writer: 8)
+            #expect(try await !test.database.change(.makeDue(key, other)).isApplied)
+            #expect(try await test.database.change(.makeDue(key, row.record.identity)).isApplied)
+            #expect(try await test.database.row(key)?.due == SessionRow.dueAtOnce)
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func ofSavesFromOneStateOneWins(_ kind: DatabaseKind) async throws {
         try await TestDatabase.with(kind) { test in
             let key = try test.freshKey()

@@ -51,7 +51,7 @@ struct SimulatedDatabaseTests {
             )
         case ..<17: return .mark(key, newest: number(15))
         case ..<18: return .confirm(key, identity)
-        case 18: return .postpone(key, identity, due: number(9) * 100)
+        case 18: return number(2) == 1 ? .makeDue(key, identity) : .postpone(key, identity, due: number(9) * 100)
         default: return .delete(key, identity, dueBefore: number(12) * 100, expiresBefore: number(12) * 1_000)
         }
     }

@@ -66,6 +66,15 @@ extension SessionStatements {
                 "UPDATE session_gateway_sessions SET due = ? WHERE session_key = ? AND version = ? AND writer = ?",
                 [SQLValue(clamping: due), SQLValue(key.bytes)] + self.values(identity)
             )
+        case .makeDue(let key, let identity):
+            SQLStatement(
+                """
+                UPDATE session_gateway_sessions SET due = ?
+                WHERE session_key = ? AND version = ? AND writer = ? AND due > ?
+                """,
+                [SQLValue(clamping: SessionRow.dueAtOnce), SQLValue(key.bytes)] + self.values(identity)
+                    + [SQLValue(clamping: SessionRow.dueAtOnce)]
+            )
         case .delete(let key, let identity, let dueBefore, let expiresBefore):
             SQLStatement(
                 """
@@ -100,7 +109,7 @@ extension SessionStatements {
             return try self.execute(Self.bury(row)) ? .applied : .refused(current: nil)
         case .touch(let key, _, _, _, _), .mark(let key, _):
             return present[key.bytes] == nil ? .absent : .refused(current: nil)
-        case .confirm, .postpone, .delete:
+        case .confirm, .postpone, .makeDue, .delete:
             return .refused(current: nil)
         }
     }
@@ -196,7 +205,7 @@ extension RowChange {
     fileprivate var mayMeetNoRow: Bool {
         switch self {
         case .upsert, .touch, .mark: true
-        case .insert, .compareAndSave, .tombstone, .confirm, .postpone, .delete: false
+        case .insert, .compareAndSave, .tombstone, .confirm, .postpone, .makeDue, .delete: false
         }
     }
 

@@ -20,8 +20,8 @@ package struct PlaceOperation: Sendable {
         case destroyed(Bool)
         case seen(SessionLoadOutcome)
         case saved
-        /// What the change became, or that the database did not answer.
-        case changed
+        /// What the change became; nil where the database did not answer.
+        case changed(RowChangeResult?)
         case failed
     }
 
@@ -29,6 +29,8 @@ package struct PlaceOperation: Sendable {
     private var row: SessionRow?
     /// What is being saved.
     private var proposal: SessionRecord?
+    /// What the row becomes, where another line counts in memcached.
+    private var successor: WriteIdentity?
 
     package init(key: SessionKey) {
         self.key = key
@@ -59,9 +61,9 @@ package struct PlaceOperation: Sendable {
             guard let proposal, proposal.identity != self.row?.record.identity else {
                 return self.placed(&memory, due: self.later(memory, at: now))
             }
-            memory.mayBeSaved(self.key, version: proposal.identity.version)
-            return self.placed(&memory, due: SessionRow.dueAtOnce)
-        case .changed:
+            return self.replaced(by: memory.row(proposal, self.key, at: now), &memory)
+        case .changed(let result):
+            if let successor, result == .applied { memory.question(self.key, successor, at: now) }
             return .finish(isDone: true)
         case .destroyed(false), .seen, .failed:
             return .finish(isDone: false)
@@ -69,29 +71,51 @@ package struct PlaceOperation: Sendable {
     }
 
     /// What the database was told alone follows what memcached has, or came from a state that somebody else has gone on from:
-    /// then memcached's counts, and gets a version above the row's, so that the reaper can put it there.
+    /// then memcached's counts, and the row becomes what memcached has. Where the row's version is the higher one, memcached's state
+    /// is saved once more above it.
     private mutating func compared(
         _ session: StoredSession,
         _ memory: inout TierMemory,
         at now: SessionRecord.Timestamp
     ) -> Step {
-        guard let row, row.isLive(at: now), row.record.identity != session.record.identity,
-            row.record.identity.version >= session.version
-        else {
-            let isOneLine =
-                session.record.identity == self.row?.record.identity
-                || session.record.ancestors.contains { $0 == self.row?.record.identity }
-            if !isOneLine { memory.mayBeSaved(self.key, version: session.version) }
-            return self.placed(&memory, due: isOneLine ? self.later(memory, at: now) : SessionRow.dueAtOnce)
+        guard let row, row.record.identity != session.record.identity else {
+            return self.placed(&memory, due: self.later(memory, at: now))
+        }
+        let isHeir = row.mayReplace(session.record.identity, .ancestors)
+        guard row.record.identity.version >= session.version else {
+            guard !session.record.ancestors.contains(row.record.identity) else {
+                return self.placed(&memory, due: self.later(memory, at: now))
+            }
+            let seconds = session.loaded.secondsToLive.map { UInt64(max(0, $0)) } ?? UInt64(session.record.idleSeconds)
+            let expires = now &+ seconds &* 1_000
+            return self.replaced(by: memory.row(session.record, self.key, expires: expires, at: now), &memory)
+        }
+        guard row.isLive(at: now) || !isHeir else {
+            // It is over, and what it was made from lives on.
+            memory.mayBeSaved(self.key, version: session.version)
+            return self.placed(&memory, due: SessionRow.dueAtOnce)
         }
         var proposal = row.record
-        if !row.mayReplace(session.record.identity, .ancestors) {
+        if !isHeir {
             proposal = session.record
             proposal.ancestors = session.record.lineage
             proposal.identity = memory.newIdentity(after: row.record.identity.version, at: now)
         }
         self.proposal = proposal
         return .save(session.loaded, proposal: proposal)
+    }
+
+    /// Never was the row chosen: it must not look as if, or it could be put over what counts once memcached has forgotten that. It
+    /// says that it may be old, until memcached was asked whether somebody has gone on.
+    private mutating func replaced(by successor: SessionRow, _ memory: inout TierMemory) -> Step {
+        memory.mayBeSaved(self.key, version: successor.record.identity.version)
+        memory.placed(self.key)
+        guard self.row?.due == SessionRow.unplaced else { return .finish(isDone: true) }
+        var successor = successor
+        successor.saves = 0
+        successor.newest = successor.maybeNewer
+        self.successor = successor.record.identity
+        return .write(.upsert(successor))
     }
 
     /// Whatever memcached has beyond the row, some gateway has to write: not before that is the row compared, or it would no

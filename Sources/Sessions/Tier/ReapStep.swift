@@ -19,6 +19,13 @@ package enum ReapStep: Sendable, Equatable {
         if row.isTombstone, row.absoluteDeadline <= now { return .delete }
         if row.due == SessionRow.unplaced, row.isTombstone || row.expires > now { return .leave }
         if row.isTombstone { return .postpone(row.absoluteDeadline) }
+        if row.due == SessionRow.unplaced {
+            // Another due says that memcached has heard of it: the gateways see to that, were it over.
+            switch finding {
+            case .live, .unavailable: return .leave
+            case .none, .alone: break
+            }
+        }
         switch finding {
         case .alone(let patience):
             return row.expires &+ patience <= now ? .delete : .postpone(row.expires &+ patience)

@@ -26,6 +26,8 @@ package enum RowChange: Sendable {
     case confirm(SessionKey, WriteIdentity)
     /// Has the reaper look again later; only if the row is still this write.
     case postpone(SessionKey, WriteIdentity, due: SessionRecord.Timestamp)
+    /// Has the reaper look at its next pass; only if the row is still this write, and memcached has heard of that.
+    case makeDue(SessionKey, WriteIdentity)
     /// Takes the row away; only if it is still this write, and neither time has moved since it was read: a touch leaves the
     /// one of a row that is due before its expiry.
     case delete(
@@ -38,7 +40,8 @@ package enum RowChange: Sendable {
     package var key: SessionKey {
         switch self {
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row): row.key
-        case .touch(let key, _, _, _, _), .mark(let key, _), .confirm(let key, _), .postpone(let key, _, _),
+        case .touch(let key, _, _, _, _), .mark(let key, _), .confirm(let key, _), .makeDue(let key, _),
+            .postpone(let key, _, _),
             .delete(let key, _, _, _):
             key
         }
@@ -48,7 +51,7 @@ package enum RowChange: Sendable {
     package var row: SessionRow? {
         switch self {
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _), .tombstone(let row): row
-        case .touch, .mark, .confirm, .postpone, .delete: nil
+        case .touch, .mark, .confirm, .postpone, .makeDue, .delete: nil
         }
     }
 }

@@ -60,7 +60,7 @@ package struct TierMemory: Sendable {
     }
 
     /// As it was found in memcached, where nobody has asked for it since: its expiry does not slide.
-    private func row(
+    func row(
         _ record: SessionRecord,
         _ key: SessionKey,
         expires: SessionRecord.Timestamp,
@@ -199,7 +199,7 @@ package struct TierMemory: Sendable {
             )
             self.touches.forget(row.key)
             if row.due == SessionRow.unplaced { self.adopt(row.key) }
-        case .touch, .mark, .confirm, .postpone, .delete:
+        case .touch, .mark, .confirm, .postpone, .makeDue, .delete:
             break
         }
     }
@@ -223,7 +223,8 @@ package struct TierMemory: Sendable {
         for (change, result) in zip(changes, results) {
             switch (change, result) {
             case (.upsert(let row, _), .refused(let current?)) where current.version < row.record.identity.version:
-                next.append(.postpone(change.key, current, due: SessionRow.dueAtOnce))
+                // One that memcached has not heard of is for `PlaceOperation`.
+                next.append(.makeDue(change.key, current))
             // Another gateway is about to make it, from an older state perhaps.
             case (.mark(let key, let newest), .absent):
                 if !self.queue.makeDue(key, newest: newest, at: now) { rowless.append(key) }

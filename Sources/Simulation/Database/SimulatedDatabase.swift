@@ -76,6 +76,10 @@ package struct SimulatedDatabase: Sendable {
             return self.change(key, if: isMeant) { $0.newest = identity.version }
         case .postpone(let key, let identity, let due):
             return self.change(key, if: { $0.record.identity == identity }) { $0.due = due }
+        case .makeDue(let key, let identity):
+            return self.change(key, if: { $0.record.identity == identity && $0.due > SessionRow.dueAtOnce }) {
+                $0.due = SessionRow.dueAtOnce
+            }
         case .delete(let key, let identity, let dueBefore, let expiresBefore):
             guard let row, row.record.identity == identity, row.due <= dueBefore, row.expires <= expiresBefore else {
                 return .refused(current: nil)

@@ -73,7 +73,7 @@ extension SimulatedWorld {
         case .delete: self.judgeReaping(session)
         case .insert(let row), .compareAndSave(let row, _), .upsert(let row, _): self.slid(session, until: row.expires)
         case .touch(_, let expires, _, _, _): self.slid(session, until: expires)
-        case .tombstone, .mark, .confirm, .postpone: break
+        case .tombstone, .mark, .confirm, .postpone, .makeDue: break
         }
         return result
     }
@@ -231,6 +231,7 @@ extension RowChange {
         case .mark(_, let newest): "mark v\(newest % 1_000_000_000)"
         case .confirm: "confirm"
         case .postpone: "postpone"
+        case .makeDue: "make due"
         case .delete: "delete"
         }
     }

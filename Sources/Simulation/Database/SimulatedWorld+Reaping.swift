@@ -143,7 +143,7 @@ extension SimulatedWorld {
     func answered(_ run: PlaceRun, _ answer: DatabaseCall.Answer) {
         switch answer {
         case .row(let row): self.answered(run, PlaceOperation.Answer.row(row))
-        case .results: self.answered(run, PlaceOperation.Answer.changed)
+        case .results(let results): self.answered(run, PlaceOperation.Answer.changed(results.first))
         case .due, .failed: self.answered(run, PlaceOperation.Answer.failed)
         }
     }

@@ -269,8 +269,11 @@ extension DatabaseTier {
                 let attempt = await store.replicas.attempt(.save(base: base, proposal: proposal), key: key)
                 if case .ended(.saved) = attempt { answer = .saved } else { answer = .failed }
             case .write(let change):
-                _ = await self.write(change, isDurable: false)
-                answer = .changed
+                if case .changed(let result) = await self.write(change, isDurable: false) {
+                    answer = .changed(result)
+                } else {
+                    answer = .changed(nil)
+                }
             case .finish(let isDone):
                 return isDone
             }

@@ -40,6 +40,8 @@ extension TierOperationTests {
             case .look: "look"
             case .save(_, let proposal): "save \(proposal.identity.version)"
             case .write(.postpone(_, _, let due)): "postpone to \(due)"
+            case .write(.upsert(let row, .older)):
+                "row \(row.record.identity.version)\(row.newest == row.maybeNewer ? ", perhaps old" : "")"
             case .write: "write"
             case .finish(let isDone): isDone ? "done" : "again"
             }
@@ -50,7 +52,7 @@ extension TierOperationTests {
         var row = self.row(20, after: [10])
         row.due = SessionRow.unplaced
         let saved = PlaceOperation.Answer.saved
-        let steps = self.place([.row(row), .seen(.live(self.session(10))), saved, .changed])
+        let steps = self.place([.row(row), .seen(.live(self.session(10))), saved, .changed(.applied)])
         // It is compared again when whoever has more to write has done so.
         #expect(steps == ["look", "save 20", "postpone to 2440000", "done"])
         let heir = PlaceOperation.Answer.seen(.live(self.session(25, after: [20, 10])))
@@ -58,7 +60,12 @@ extension TierOperationTests {
         #expect(self.memory.unplaced.isEmpty && self.memory.touches.count == 0 && self.memory.counts.avoidedReads == 0)
         // Somebody has gone on from the same state there.
         let other = PlaceOperation.Answer.seen(.live(self.session(15, after: [5])))
-        #expect(self.place([.row(row), other, .saved]) == ["look", "save 1000000000", "postpone to 1"])
+        // The row becomes that: never was it chosen, and must not look as if.
+        #expect(
+            self.place([.row(row), other, .saved, .changed(.applied)]) == [
+                "look", "save 1000000000", "row 1000000000, perhaps old", "done",
+            ]
+        )
         guard case .mark(self.key, 1_000_000_000)? = self.memory.nextBatch(limit: 9, at: 0, isLast: false).first else {
             Issue.record("the row does not say that it is old")
             return
@@ -67,12 +74,21 @@ extension TierOperationTests {
         var twin = self.session(20, after: [5])
         twin.setIdentity(WriteIdentity(version: twin.version, writer: 2))
         #expect(self.place([.row(row), .seen(.live(twin))]).last?.hasPrefix("save") == true)
-        // What is above the row already is for the reaper.
-        #expect(self.place([.row(row), .seen(.live(self.session(25, after: [5])))]) == ["look", "postpone to 1"])
+        // What is above the row already needs no save.
+        let above = PlaceOperation.Answer.seen(.live(self.session(25, after: [5])))
+        #expect(self.place([.row(row), above, .changed(.applied)]) == ["look", "row 25, perhaps old", "done"])
         guard case .mark(self.key, 25)? = self.memory.nextBatch(limit: 9, at: 0, isLast: false).first else {
             Issue.record("the row does not say that it is old")
             return
         }
+        // Over or not, a row of another line is never left as if it had been chosen.
+        var over = row
+        over.expires = 999_999
+        #expect(self.place([.row(over), other]).last?.hasPrefix("save") == true)
+        #expect(self.place([.row(over), above]) == ["look", "row 25, perhaps old"])
+        // A row that memcached has heard of is the reaper's.
+        over.due = 5_000_000
+        #expect(self.place([.row(over), above]) == ["look", "done"])
         // It goes on meanwhile.
         #expect(self.place([.row(row), other, .failed]).last == "again")
         // Whoever comes is told that it went back.

@@ -112,6 +112,12 @@ struct ReapStepTests {
         #expect(Self.step(row, .none) == .leave)
         #expect(Self.step(row, .live(Self.record, expires: 60_000)) == .leave)
         if ReapStep.leave.change(of: row, at: 50_000, Self.tier) != nil { Issue.record("it is changed") }
+        // Its expiry may slide yet.
+        row = try Self.row(expires: 10_000)
+        row.due = SessionRow.unplaced
+        #expect(Self.step(row, .live(Self.record, expires: 60_000)) == .leave)
+        #expect(Self.step(row, .unavailable) == .leave)
+        #expect(Self.step(row, .none) == .delete)
         row = try Self.row(expires: 10_000, isTombstone: true)
         row.due = SessionRow.unplaced
         #expect(Self.step(row, .unavailable) == .leave)
