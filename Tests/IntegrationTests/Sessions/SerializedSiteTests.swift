@@ -156,6 +156,33 @@ struct SerializedSiteTests {
         try stack.openGate("dead")
     }
 
+    /// Both configurations have the same turns.
+    @Test func aConfigurationThatIsRefusedLeavesTheLimitsAsTheyWere() async throws {
+        let adjust: (inout FaultStack.Settings) -> Void = { $0.site += ["concurrency: serialize"] }
+        let stack = try await FaultStack.ready(adjust)
+        var visitor = CountingVisitor(stack.client())
+        _ = await visitor.write("start")
+        var settings = FaultStack.Settings(adjust)
+        settings.site += ["max_waiting: 0", "database: sqlite:/dev/null/sessions.sqlite"]
+        try stack.reconfigure(settings)
+        try stack.gateway.reload()
+        try await Eventually.holds("the refusal") { stack.gateway.log.contains("the old one stays") }
+        let start = visitor
+        let working = Task {
+            var visitor = start
+            return await visitor.write("works", "gate=limits")
+        }
+        try await stack.waitAtGate("limits")
+        let next = Task {
+            var visitor = start
+            return await visitor.write("next")
+        }
+        try await Task.sleep(for: .milliseconds(300))
+        try stack.openGate("limits")
+        #expect(await working.value.outcome == "saved")
+        #expect(await next.value.outcome == "saved")
+    }
+
     /// The old configuration's requests and the new one's, with the database alone.
     @Test func aReloadLetsNobodyOvertake() async throws {
         let stack = try await FaultStack(
